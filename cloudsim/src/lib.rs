@@ -1,0 +1,1 @@
+//! A simulator of the Alibaba Cloud CDN gateway and of OSS.

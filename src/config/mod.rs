@@ -1,0 +1,177 @@
+//! The configuration: valid by construction. A [`Config`] that exists has been checked whole.
+//!
+//! The file is read in two steps. `raw` knows the TOML spelling of every section (unknown keys refused, everything
+//! optional); `Config` holds what the rest of the program uses: absolute paths, durations, bounded numbers.
+
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::model::task::{AccountName, Export};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where things are kept.
+    pub storage: Storage,
+    /// When listings are read.
+    pub poll: Poll,
+    /// How fast an account may be called.
+    pub rate_limit: RateLimit,
+    /// How calls and downloads are tried again.
+    pub retry: Retry,
+    /// How files are fetched.
+    pub download: Download,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where metrics and health are served; absent: nowhere.
+    pub http: Option<Http>,
+    /// At least one, each name once.
+    pub accounts: Vec<Account>,
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// Holds `usage.db` and the lock.
+    pub state_dir: PathBuf,
+    /// Holds the published files.
+    pub download_dir: PathBuf,
+    /// Bytes that downloads leave free on both file systems.
+    pub min_free_bytes: u64,
+}
+
+/// `[poll]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// Pause between polls while a task of the listing is unfinished.
+    pub interval: Duration,
+    /// Pause otherwise.
+    pub idle_interval: Duration,
+    /// At least this often every page is read.
+    pub full_sweep_interval: Duration,
+    /// Rows asked for in a page, 1 to 50.
+    pub page_size: u32,
+    /// Pages of one listing in flight.
+    pub concurrency: usize,
+    /// One call, from sending to its last byte.
+    pub request_timeout: Duration,
+}
+
+/// `[rate_limit]`, for one account over all of its calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Sustained rate.
+    pub calls_per_second: NonZeroU32,
+    /// Calls that may go at once after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// `[retry]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Shortest delay.
+    pub base: Duration,
+    /// Longest delay.
+    pub max: Duration,
+    /// Attempts for one call.
+    pub call_attempts: u32,
+}
+
+/// `[download]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Transfers at a time, over all accounts.
+    pub concurrency: usize,
+    /// Failed attempts in a row before a download is abandoned.
+    pub max_attempts: u32,
+    /// No byte for this long fails an attempt.
+    pub idle_timeout: Duration,
+    /// Bytes a second, over 60 s; slower fails an attempt.
+    pub min_rate_bytes: u64,
+    /// The largest file that is fetched.
+    pub max_size_bytes: u64,
+    /// Empty: any public host.
+    pub allowed_hosts: Vec<HostRule>,
+    /// Networks outside public address space that may be reached.
+    pub allowed_networks: Vec<IpNet>,
+    /// Whether plain http links are followed.
+    pub allow_http: bool,
+}
+
+/// One entry of `download.allowed_hosts`, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRule {
+    /// This host alone.
+    Exact(String),
+    /// Every name below it: `*.example.com` is kept as `.example.com`.
+    Suffix(String),
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or a filter for this program's targets, in the spelling of the file.
+    pub level: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// journald under systemd, text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+    /// The journal's own protocol.
+    Journald,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Address and port.
+    pub listen: std::net::SocketAddr,
+}
+
+/// One `[[account]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The identity of its rows.
+    pub name: AccountName,
+    /// Scheme, host and port of the gateway; plain http only to a loopback address.
+    pub endpoint: Url,
+    /// Its listings, each once, at least one.
+    pub exports: Vec<Export>,
+    /// Where its keys come from.
+    pub credentials: CredentialSource,
+}
+
+/// `[account.credentials]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// The official order: environment, then profiles.
+    Default,
+    /// `ALIBABA_CLOUD_ACCESS_KEY_ID` and its companions.
+    Env,
+    /// Three files, read again at every use. Relative paths are looked up in `$CREDENTIALS_DIRECTORY`.
+    Files {
+        /// Holds the id.
+        access_key_id_file: PathBuf,
+        /// Holds the secret.
+        access_key_secret_file: PathBuf,
+        /// Holds the STS token, for temporary keys.
+        security_token_file: Option<PathBuf>,
+        /// Accepts files that others may read.
+        allow_open_files: bool,
+    },
+    /// `~/.aliyun/config.json`, then the ini file.
+    Profile {
+        /// The profile's name; absent: the one that the environment or the file names.
+        profile: Option<String>,
+    },
+}

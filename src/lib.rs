@@ -1,0 +1,6 @@
+//! cdn-usaged
+
+pub mod clock;
+pub mod config;
+pub mod events;
+pub mod model;

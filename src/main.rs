@@ -1,0 +1,3 @@
+//! Arguments, logging, configuration, run; outcome -> exit status. No logic.
+
+fn main() {}

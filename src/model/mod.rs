@@ -1,0 +1,9 @@
+//! The rules, pure: no async, no I/O, no ambient time or randomness, no logging.
+//!
+//! Two independent facts are two types: [`task::Status`] is what the service says (an open set), and
+//! [`download::DownloadState`] is what this program did (a closed set).
+
+pub mod download;
+pub mod filename;
+pub mod link;
+pub mod task;
