@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    link::SignedUrl,
+    observe::Kind,
+    task::{Status, TaskSnapshot},
+};
+
 /// Why an attempt failed: the closed list that `downloads.reason` and `attempts.reason` hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -122,4 +130,144 @@ impl AttemptResult {
             Self::Interrupted => "interrupted",
         }
     }
+}
+
+/// Where a download stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DownloadState {
+    /// Waits for its turn, for its time, or for a link.
+    Pending,
+    /// An attempt is under way.
+    Active,
+    /// A revision is published. A stored task that is looked at again stays stored.
+    Stored,
+    /// Given up after too many failures in a row, until something brings it back.
+    Abandoned,
+}
+
+impl DownloadState {
+    /// The stored word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Stored => "stored",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// The inverse of [`DownloadState::as_str`].
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::Stored, Self::Abandoned].into_iter().find(|s| s.as_str() == word)
+    }
+}
+
+/// A stored task whose update time moved is looked at again at most this often.
+pub const RECHECK_AT_MOST_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// A link that is refused when it is younger than this was no victim of its age: the failure counts.
+pub const LINK_YOUNG: SignedDuration = SignedDuration::from_mins(1);
+
+/// What is known of a download when its task is seen in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Where it stands.
+    pub state: DownloadState,
+    /// The newest link that has not been refused.
+    pub link: Option<SignedUrl>,
+    /// Whether another link is being waited for.
+    pub wanted: bool,
+    /// Whether a stored task waits to be looked at again.
+    pub recheck: bool,
+    /// When it last was.
+    pub rechecked_at: Option<Timestamp>,
+    /// The task's update time when its file was last fetched or looked at.
+    pub fetched_updated_at: Option<Timestamp>,
+    /// When `state` last changed.
+    pub changed_at: Timestamp,
+}
+
+/// What a sight of the task changes in its download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A new download. Without a link, one is wanted at once.
+    Create,
+    /// Another link, the state stays. Whether it is the one that was refused is for the store to compare.
+    Link,
+    /// From the beginning: pending, no attempts, no partial worth keeping.
+    Restart,
+    /// Stored, and to be looked at again.
+    Recheck,
+    /// Success without a link: ask for one.
+    Want,
+    /// No longer success: nothing to fetch until it is again.
+    Withdraw,
+}
+
+/// Decides what a sight of a task means for its download. `revive_before` says that abandoned downloads come back
+/// that were given up before that time.
+#[must_use]
+pub fn on_listed(
+    queued: Option<&Queued>,
+    kind: Option<Kind>,
+    seen: &TaskSnapshot,
+    revive_before: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Change> {
+    let success = seen.status == Status::Success;
+    let Some(q) = queued else { return success.then_some(Change::Create) };
+    if !success {
+        let waits = q.state == DownloadState::Pending || q.recheck;
+        return (waits && (q.link.is_some() || q.wanted)).then_some(Change::Withdraw);
+    }
+    let new_link = seen.link.is_some() && seen.link != q.link;
+    let link = || if new_link { Some(Change::Link) } else { None };
+    match q.state {
+        DownloadState::Pending if kind == Some(Kind::Reissued) => Some(Change::Restart),
+        DownloadState::Pending if seen.link.is_none() && q.link.is_none() && !q.wanted => Some(Change::Want),
+        DownloadState::Pending | DownloadState::Active => link(),
+        DownloadState::Stored if q.recheck => link(),
+        DownloadState::Stored => {
+            let newer = match (q.fetched_updated_at, seen.updated_at) {
+                (Some(fetched), Some(listed)) => listed > fetched,
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            let rested = q.rechecked_at.is_none_or(|last| now.duration_since(last).abs() >= RECHECK_AT_MOST_EVERY);
+            let look = kind == Some(Kind::Reissued) || (newer && rested);
+            (look && seen.link.is_some()).then_some(Change::Recheck)
+        }
+        DownloadState::Abandoned => {
+            let revived = kind.is_some() || revive_before.is_some_and(|before| q.changed_at < before);
+            revived.then_some(Change::Restart)
+        }
+    }
+}
+
+/// What a failed attempt leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AfterFailure {
+    /// Failures in a row from now on.
+    pub failures: u32,
+    /// Whether it is given up.
+    pub abandoned: bool,
+    /// Whether its link is to be replaced.
+    pub wants_link: bool,
+}
+
+/// Decides after a failed attempt. A refused link that had been listed for a while is nobody's failure and counts
+/// for nothing; one that was young, or that the listing had given again after it was refused, does.
+#[must_use]
+pub fn after_failure(
+    failures: u32,
+    failures_max: u32,
+    reason: Reason,
+    link_age: SignedDuration,
+    link_was_refused_before: bool,
+) -> AfterFailure {
+    let wants_link = matches!(reason, Reason::Expired | Reason::Gone | Reason::NoLink);
+    let free = reason == Reason::Expired && link_age >= LINK_YOUNG && !link_was_refused_before;
+    let failures = if free { failures } else { failures.saturating_add(1) };
+    AfterFailure { failures, abandoned: failures >= failures_max, wants_link }
 }

@@ -6,4 +6,6 @@
 pub mod download;
 pub mod filename;
 pub mod link;
+pub mod observe;
+pub mod sweep;
 pub mod task;

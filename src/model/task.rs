@@ -123,7 +123,7 @@ impl TaskId {
     /// The only door.
     ///
     /// # Errors
-    /// When the text is empty or longer than [`TaskId::MAX_BYTES`].
+    /// When the text is empty, longer than [`TaskId::MAX_BYTES`], or holds a NUL, which SQLite's JSON would cut it at.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         if text.is_empty() {
             return Err(ParseError::new("the task id is empty"));
@@ -187,6 +187,12 @@ impl fmt::Display for TaskKey {
     }
 }
 
+/// Text from the network as it is stored: at most so many characters, and no NUL, which would end it in SQLite's JSON.
+#[must_use]
+pub fn clean(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).map(|c| if c == '\0' { '\u{FFFD}' } else { c }).collect()
+}
+
 /// The service's last word on a task, in lower case. The set is open: an unknown word is kept as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -209,7 +215,7 @@ impl Status {
     /// # Errors
     /// When the text is blank.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let word: String = text.trim().to_lowercase().chars().take(Self::MAX_CHARS).collect();
+        let word = clean(&text.trim().to_lowercase(), Self::MAX_CHARS);
         match word.as_str() {
             "" => Err(ParseError::new("the status is empty")),
             "created" => Ok(Self::Created),
@@ -248,6 +254,9 @@ impl fmt::Display for Status {
         f.write_str(self.as_str())
     }
 }
+
+/// The longest task name that is kept, in characters; more is cut.
+pub const NAME_MAX_CHARS: usize = 1024;
 
 /// A task as one listing showed it once.
 #[derive(Debug, Clone, PartialEq, Eq)]

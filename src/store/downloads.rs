@@ -1,0 +1,439 @@
+//! The queue: claiming due work, and how an attempt at it ends without a file.
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    Store, StoreError,
+    observe::{json, link_digest},
+    signed, text,
+};
+use crate::{
+    clock::rfc3339,
+    model::{
+        download::{AfterFailure, AttemptResult, Reason},
+        link::SignedUrl,
+        task::{AccountName, Export, ListingKey, TaskId, TaskKey},
+    },
+};
+
+/// One attempt to make.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Which task.
+    pub key: TaskKey,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Failures in a row before it.
+    pub failures: u32,
+    /// Where the file is.
+    pub link: SignedUrl,
+    /// When the link was first listed.
+    pub link_at: Timestamp,
+    /// Whether the listing gave it again after it was refused.
+    pub link_was_refused: bool,
+    /// Whether the task is stored already, and looked at again.
+    pub recheck: bool,
+    /// What the partial file is a prefix of.
+    pub partial_etag: Option<String>,
+    /// The newest published revision's change token.
+    pub stored_etag: Option<String>,
+    /// Begin of the exported range.
+    pub range_start: Option<Timestamp>,
+    /// End of the exported range.
+    pub range_end: Option<Timestamp>,
+    /// The task's update time.
+    pub remote_updated_at: Option<Timestamp>,
+    /// When the attempt began.
+    pub started_at: Timestamp,
+}
+
+/// What an attempt leaves in the record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Where it began in the file.
+    pub from_byte: Option<u64>,
+    /// Where it stopped.
+    pub to_byte: Option<u64>,
+    /// The object store's id of the request.
+    pub request_id: Option<String>,
+    /// What a resume may rely on.
+    pub partial_etag: Option<String>,
+}
+
+/// How a failed attempt is recorded.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// In words.
+    pub error: String,
+    /// What it leads to.
+    pub after: AfterFailure,
+    /// Not again before.
+    pub not_before: Timestamp,
+}
+
+/// What is still to be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Downloads that have a link: due now, later, or under way.
+    pub with_link: u64,
+    /// Downloads that wait for one.
+    pub wanted: u64,
+    /// When the next becomes due; none when nothing is timed.
+    pub next_due: Option<Timestamp>,
+}
+
+impl Store {
+    /// Claims the oldest due download of an account: it is active from now on. A time further away than `horizon` is
+    /// due, so that a clock that was set back cannot freeze the queue.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim(
+        &self,
+        account: &AccountName,
+        exports: &[Export],
+        now: Timestamp,
+        horizon: SignedDuration,
+    ) -> Result<Option<Job>, StoreError> {
+        let failed = || self.sql("claim a download");
+        let exports: Vec<&str> = exports.iter().map(|e| e.as_str()).collect();
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
+        let row = sqlx::query(
+            "SELECT d.account, d.export, d.task_id, d.attempt, d.failures, d.link, d.link_at, d.link_refused, d.recheck,
+                    d.partial_etag, t.range_start, t.range_end, t.updated_at,
+                    (SELECT f.etag FROM files AS f WHERE f.account = d.account AND f.export = d.export
+                        AND f.task_id = d.task_id ORDER BY f.revision DESC LIMIT 1) AS stored_etag
+             FROM downloads AS d
+             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.active_since IS NULL
+                AND d.link IS NOT NULL AND (d.not_before IS NULL OR d.not_before <= ?2 OR d.not_before > ?3)
+                AND d.export IN (SELECT value FROM json_each(?4))
+             ORDER BY d.queued_for, d.task_id LIMIT 1",
+        )
+        .bind(account.as_str())
+        .bind(rfc3339(now))
+        .bind(rfc3339(now.saturating_add(horizon).unwrap_or(now)))
+        .bind(json(&exports))
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed())?;
+        let Some(row) = row else { return Ok(None) };
+        let job = self.job(&row, now)?;
+        self.step(
+            &mut tx,
+            &job.key,
+            "begin an attempt",
+            sqlx::query(
+                "UPDATE downloads SET attempt = attempt + 1, active_since = ?4,
+                        changed_at = iif(state = 'pending', ?4, changed_at), state = iif(state = 'pending', 'active', state)
+                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NULL",
+            ),
+            |q| q.bind(rfc3339(now)),
+        )
+        .await?;
+        tx.commit().await.map_err(failed())?;
+        Ok(Some(job))
+    }
+
+    pub(super) fn job(&self, row: &SqliteRow, now: Timestamp) -> Result<Job, StoreError> {
+        let failed = || self.sql("read a download");
+        let text_of =
+            |column: &'static str| -> Result<Option<String>, StoreError> { row.try_get(column).map_err(failed()) };
+        let link = text_of("link")?.unwrap_or_default();
+        let link_was_refused = text_of("link_refused")? == Some(link_digest(&link));
+        Ok(Job {
+            key: self.key(row)?,
+            attempt: row.try_get::<u32, _>("attempt").map_err(failed())?.saturating_add(1),
+            failures: row.try_get("failures").map_err(failed())?,
+            link: self.word("downloads.link", SignedUrl::parse(&link))?,
+            link_at: self.time("downloads.link_at", text_of("link_at")?)?.unwrap_or(now),
+            link_was_refused,
+            recheck: row.try_get("recheck").map_err(failed())?,
+            partial_etag: text_of("partial_etag")?,
+            stored_etag: text_of("stored_etag")?,
+            range_start: self.time("tasks.range_start", text_of("range_start")?)?,
+            range_end: self.time("tasks.range_end", text_of("range_end")?)?,
+            remote_updated_at: self.time("tasks.updated_at", text_of("updated_at")?)?,
+            started_at: now,
+        })
+    }
+
+    /// Reads account, export and task id of a row.
+    pub(super) fn key(&self, row: &SqliteRow) -> Result<TaskKey, StoreError> {
+        let column = |name: &'static str| row.try_get::<String, _>(name).map_err(self.sql("read a task's key"));
+        Ok(TaskKey {
+            listing: ListingKey {
+                account: self.word("account", AccountName::parse(&column("account")?))?,
+                export: self.word("export", Export::parse(&column("export")?))?,
+            },
+            id: self.word("task_id", TaskId::parse(&column("task_id")?))?,
+        })
+    }
+
+    /// Runs an update of one download that must change exactly its row: anything else is a step that the state
+    /// machine does not have. `?1` to `?3` are the key.
+    pub(super) async fn step<'q>(
+        &self,
+        db: &mut SqliteConnection,
+        key: &TaskKey,
+        step: &'static str,
+        query: sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+        bind: impl FnOnce(
+            sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+        ) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<(), StoreError> {
+        let query = query
+            .bind(key.listing.account.as_str().to_owned())
+            .bind(key.listing.export.as_str())
+            .bind(key.id.as_str().to_owned());
+        let done = bind(query).execute(db).await.map_err(self.sql(step))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Illegal { task: key.to_string(), step }) }
+    }
+
+    /// Appends to the record of attempts.
+    pub(super) async fn record_attempt(
+        &self,
+        db: &mut SqliteConnection,
+        job: &Job,
+        result: AttemptResult,
+        failure: Option<(Reason, &str)>,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO attempts (account, export, task_id, attempt, started_at, ended_at, result, reason, error,
+                                   from_byte, to_byte, request_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )
+        .bind(job.key.listing.account.as_str())
+        .bind(job.key.listing.export.as_str())
+        .bind(job.key.id.as_str())
+        .bind(job.attempt)
+        .bind(rfc3339(job.started_at))
+        .bind(rfc3339(now))
+        .bind(result.as_str())
+        .bind(failure.map(|(reason, _)| reason.as_str()))
+        .bind(failure.map(|(_, error)| error))
+        .bind(ended.from_byte.map(signed))
+        .bind(ended.to_byte.map(signed))
+        .bind(ended.request_id.as_deref())
+        .execute(db)
+        .await
+        .map_err(self.sql("record an attempt"))?;
+        Ok(())
+    }
+
+    /// Ends an attempt that failed: back to pending or abandoned; a stored task stays stored. A refused link is
+    /// forgotten, unless the listing has brought another one meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attempt_failed(
+        &self,
+        job: &Job,
+        failure: &Failure,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let failed = || self.sql("record a failed attempt");
+        let result = if failure.after.abandoned { AttemptResult::Abandoned } else { AttemptResult::Failed };
+        let link = job.link.expose().as_str();
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
+        self.record_attempt(&mut tx, job, result, Some((failure.reason, &failure.error)), ended, now).await?;
+        self.step(
+            &mut tx,
+            &job.key,
+            "fail an attempt",
+            sqlx::query(
+                "UPDATE downloads SET
+                    state = CASE WHEN state <> 'active' THEN state WHEN ?4 THEN 'abandoned' ELSE 'pending' END,
+                    changed_at = iif(state = 'active', ?5, changed_at),
+                    recheck = iif(?4, 0, recheck), failures = ?6, not_before = iif(?7 AND link IS NOT ?8, NULL, ?9),
+                    reason = ?10, error = ?11, partial_etag = ?12, active_since = NULL, intent = NULL,
+                    wanted_at = CASE WHEN ?4 THEN NULL WHEN ?7 AND link IS ?8 THEN ?5 ELSE wanted_at END,
+                    link_refused = iif(?7, ?13, link_refused),
+                    link = CASE WHEN ?4 THEN NULL WHEN ?7 AND link IS ?8 THEN NULL ELSE link END
+                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
+            ),
+            |q| {
+                q.bind(failure.after.abandoned)
+                    .bind(rfc3339(now))
+                    .bind(failure.after.failures)
+                    .bind(failure.after.wants_link)
+                    .bind(link.to_owned())
+                    .bind(rfc3339(failure.not_before))
+                    .bind(failure.reason.as_str())
+                    .bind(failure.error.clone())
+                    .bind(ended.partial_etag.clone())
+                    .bind(link_digest(link))
+            },
+        )
+        .await?;
+        tx.commit().await.map_err(failed())
+    }
+
+    /// Ends an attempt that a stop or a crash cut off: it counts for nothing and is due at once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attempt_interrupted(&self, job: &Job, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
+        let failed = || self.sql("record an interrupted attempt");
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
+        self.record_attempt(&mut tx, job, AttemptResult::Interrupted, None, ended, now).await?;
+        self.step(
+            &mut tx,
+            &job.key,
+            "interrupt an attempt",
+            sqlx::query(
+                "UPDATE downloads SET state = iif(state = 'active', 'pending', state),
+                        changed_at = iif(state = 'active', ?4, changed_at), partial_etag = COALESCE(?5, partial_etag),
+                        active_since = NULL, intent = NULL
+                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
+            ),
+            |q| q.bind(rfc3339(now)).bind(ended.partial_etag.clone()),
+        )
+        .await?;
+        tx.commit().await.map_err(failed())
+    }
+
+    /// Notes what the partial of a running attempt is a prefix of, so that a crash does not lose it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_partial(&self, key: &TaskKey, etag: Option<&str>) -> Result<(), StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(self.sql("note a partial file"))?;
+        let etag = etag.map(str::to_owned);
+        self.step(
+            &mut connection,
+            key,
+            "note a partial file",
+            sqlx::query(
+                "UPDATE downloads SET partial_etag = ?4
+                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
+            ),
+            |q| q.bind(etag),
+        )
+        .await
+    }
+
+    /// Counts what the queue of these accounts and exports still has to do.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting(&self, listings: &[ListingKey], now: Timestamp) -> Result<Waiting, StoreError> {
+        let failed = || self.sql("count what waits in the queue");
+        let rows = sqlx::query(
+            "SELECT count(*) FILTER (WHERE d.link IS NOT NULL OR d.active_since IS NOT NULL) AS with_link,
+                    count(*) FILTER (WHERE d.wanted_at IS NOT NULL AND d.active_since IS NULL) AS wanted,
+                    min(iif(d.link IS NOT NULL AND d.active_since IS NULL, COALESCE(d.not_before, ?2), NULL)) AS next_due
+             FROM json_each(?1) AS j
+             CROSS JOIN downloads AS d
+             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1",
+        )
+        .bind(json(&pairs(listings)))
+        .bind(rfc3339(now))
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed())?;
+        let active: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM downloads WHERE active_since IS NOT NULL AND state = 'active'")
+                .fetch_one(&self.readers)
+                .await
+                .map_err(failed())?;
+        Ok(Waiting {
+            with_link: rows.try_get::<i64, _>("with_link").map(super::unsigned).map_err(failed())?
+                + super::unsigned(active),
+            wanted: rows.try_get::<i64, _>("wanted").map(super::unsigned).map_err(failed())?,
+            next_due: self.time("downloads.not_before", rows.try_get("next_due").map_err(failed())?)?,
+        })
+    }
+
+    /// The tasks of a listing that wait for another link, with the page where each was last seen, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn wanted(&self, listing: &ListingKey) -> Result<Vec<(TaskId, Option<u32>)>, StoreError> {
+        let failed = || self.sql("read the wanted links");
+        let rows = sqlx::query(
+            "SELECT d.task_id, t.page FROM downloads AS d
+             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
+                AND d.active_since IS NULL
+             ORDER BY d.queued_for, d.task_id",
+        )
+        .bind(listing.account.as_str())
+        .bind(listing.export.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed())?;
+        rows.iter()
+            .map(|row| {
+                let id: String = row.try_get(0).map_err(failed())?;
+                Ok((self.word("downloads.task_id", TaskId::parse(&id))?, row.try_get(1).map_err(failed())?))
+            })
+            .collect()
+    }
+
+    /// Begins a run that owes every listed success its attempts: what is pending is due, with nothing held against it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn make_due(&self, listings: &[ListingKey]) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE downloads SET not_before = NULL, failures = 0, attempt = 0
+             WHERE (state = 'pending' OR recheck = 1) AND active_since IS NULL
+                AND (account, export) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))",
+        )
+        .bind(json(&pairs(listings)))
+        .execute(&self.writer)
+        .await
+        .map_err(self.sql("make the queue due"))?;
+        Ok(())
+    }
+
+    /// Counts the tasks of these listings that are listed as success and not stored.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn undelivered(&self, listings: &[ListingKey]) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM json_each(?1) AS j
+             CROSS JOIN tasks AS t ON t.account = j.value ->> 0 AND t.export = j.value ->> 1
+             LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
+             WHERE t.status = 'success' AND t.unlisted_at IS NULL AND d.state IS NOT 'stored'",
+        )
+        .bind(json(&pairs(listings)))
+        .fetch_one(&self.readers)
+        .await
+        .map_err(self.sql("count what is not delivered"))?;
+        Ok(super::unsigned(count))
+    }
+
+    /// Puts a download back to pending, from its first attempt: by `retry`, also while a daemon runs. False when there
+    /// is none, or an attempt is under way.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn requeue(&self, key: &TaskKey, now: Timestamp) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE downloads SET state = 'pending', attempt = 0, failures = 0, not_before = NULL, recheck = 0,
+                    wanted_at = iif(link IS NULL, ?4, wanted_at), link_refused = NULL, changed_at = ?4
+             WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NULL",
+        )
+        .bind(key.listing.account.as_str())
+        .bind(key.listing.export.as_str())
+        .bind(key.id.as_str())
+        .bind(text(Some(now)))
+        .execute(&self.writer)
+        .await
+        .map_err(self.sql("put a download back into the queue"))?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+fn pairs(listings: &[ListingKey]) -> Vec<(&str, &str)> {
+    listings.iter().map(|l| (l.account.as_str(), l.export.as_str())).collect()
+}

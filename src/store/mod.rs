@@ -1,0 +1,112 @@
+//! The only place that knows SQL: one documented method per statement or transaction.
+//!
+//! `tasks` is a projection of the append-only `transitions`, written in the same transaction; `downloads` is the
+//! queue; `attempts` and `files` are append-only. Every transaction that reads and then writes begins IMMEDIATE,
+//! does no network wait, and applied twice changes nothing.
+
+mod downloads;
+mod inspect;
+mod listings;
+mod lock;
+mod observe;
+mod open;
+mod publish;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sqlx::SqlitePool;
+
+pub use self::{
+    downloads::{Ended, Failure, Job, Waiting},
+    inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
+    listings::{Listing, SweepEnd},
+    lock::{Lock, LockError},
+    observe::{Applied, RawRow, Recorded},
+    open::OpenError,
+    publish::{CutOff, Intent, Published},
+};
+use crate::{clock, model::task::ParseError};
+
+/// The database, open. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// One connection: SQLite has one writer, and waiting here is fairer than at its lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    path: PathBuf,
+}
+
+/// A statement that failed, or a database that holds what it must not.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's own word.
+    #[error("cannot {doing} in the database {path}: {source}")]
+    Sql {
+        /// What was being done.
+        doing: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// Why not.
+        source: sqlx::Error,
+    },
+    /// A column holds what this program never writes there.
+    #[error("the database {path} holds in {column} what cannot be read: {error}")]
+    Inconsistent {
+        /// The database file.
+        path: PathBuf,
+        /// Table and column.
+        column: &'static str,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// Our own state machine was asked for a step that it does not have: a bug.
+    #[error("the download of task {task} cannot {step} now")]
+    Illegal {
+        /// Which task.
+        task: String,
+        /// Which step.
+        step: &'static str,
+    },
+}
+
+impl Store {
+    fn sql(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+        let path = self.path.clone();
+        move |source| StoreError::Sql { doing, path, source }
+    }
+
+    fn inconsistent(&self, column: &'static str, error: impl std::fmt::Display) -> StoreError {
+        StoreError::Inconsistent { path: self.path.clone(), column, error: error.to_string() }
+    }
+
+    fn word<T>(&self, column: &'static str, parsed: Result<T, ParseError>) -> Result<T, StoreError> {
+        parsed.map_err(|e| self.inconsistent(column, e))
+    }
+
+    fn time(&self, column: &'static str, text: Option<String>) -> Result<Option<Timestamp>, StoreError> {
+        text.map(|t| t.parse::<Timestamp>().map_err(|e| self.inconsistent(column, e))).transpose()
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+fn text(at: Option<Timestamp>) -> Option<String> {
+    at.map(clock::rfc3339)
+}
+
+/// SQLite integers are signed; a size beyond 2^63 does not exist.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Opening, and what is refused: a database that is another program's, newer than this program, or damaged is named
+//! and left as it is, never replaced by an empty one.
+
+use std::{
+    fs,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Row as _, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::Store;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// "CDNU"; the first migration sets it.
+const APPLICATION_ID: i64 = 0x4344_4E55;
+/// A database up to this size is checked whole at start (some 2 ms a MiB); a larger one would delay the start, and its
+/// damage shows when it is read.
+const CHECKED_AT_START_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// How long a statement waits for a lock that another process holds, such as a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The write-ahead log shrinks back to this after a burst.
+const JOURNAL_SIZE_LIMIT_BYTES: &str = "16777216";
+
+/// Why a database was not opened. It is left as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is there, and it is no database of ours.
+    #[error(
+        "{path} is a database of another program (application id {found}); it is left as it is: \
+         point storage.state_dir elsewhere, or move the file away"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: i64,
+    },
+    /// A later version of this program wrote it.
+    #[error(
+        "{path} was written by a newer version of cdn-usaged (schema {found}, this one knows {known}); it is left as it \
+         is: install that version again"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// SQLite cannot read it.
+    #[error(
+        "{path} is damaged or no SQLite database ({detail}); it is left as it is: restore it from a backup, or move it \
+         away and run `cdn-usaged once`, which adopts the files that are there"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// Anything else: permissions, a missing folder, a lock.
+    #[error("cannot open the database {path}: {detail}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        detail: String,
+    },
+    /// A reader found nothing there.
+    #[error("there is no database at {path} yet; `cdn-usaged once` or `cdn-usaged run` makes it")]
+    Absent {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+fn file_name(state_dir: &Path) -> PathBuf {
+    state_dir.join("usage.db")
+}
+
+impl Store {
+    /// Opens the database of a state directory for reading and writing; makes it when there is none. The caller
+    /// holds the lock, except `retry`, which writes beside a running daemon.
+    ///
+    /// # Errors
+    /// When what is there is not ours to use; see [`OpenError`].
+    pub async fn open(state_dir: &Path) -> Result<Self, OpenError> {
+        let path = file_name(state_dir);
+        let size = fs::metadata(&path).map_or(0, |m| m.len());
+        if size > 0 {
+            inspect(&path, size).await?;
+        } else {
+            create(&path)?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
+            // A page cache of 2 MiB: the working set of a page of tasks is far smaller.
+            .pragma("cache_size", "-2048")
+            .disable_statement_logging();
+        let unusable = |e: sqlx::Error| broken(&path, &e);
+        let writer =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(unusable)?;
+        MIGRATIONS.run(&writer).await.map_err(|e| OpenError::Unusable {
+            path: path.clone(),
+            detail: format!("the schema cannot be set up: {e}"),
+        })?;
+        let readers = pool_of_readers(options.read_only(true)).await.map_err(unusable)?;
+        Ok(Self { writer, readers, path })
+    }
+
+    /// Opens it for reading only: never writes, works beside a daemon and without permission to write.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is none.
+    pub async fn open_read_only(state_dir: &Path) -> Result<Self, OpenError> {
+        let path = file_name(state_dir);
+        let size = match fs::metadata(&path) {
+            Ok(meta) if meta.len() > 0 => meta.len(),
+            Ok(_) => return Err(OpenError::Absent { path }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::Absent { path }),
+            Err(e) => return Err(OpenError::Unusable { path, detail: e.to_string() }),
+        };
+        inspect(&path, size).await?;
+        let readers = pool_of_readers(reading(&path)).await.map_err(|e| broken(&path, &e))?;
+        Ok(Self { writer: readers.clone(), readers, path })
+    }
+
+    /// Closes it so that a reader without write permission can open it: the log is written back and the file leaves
+    /// WAL mode, which would need files beside it. Another reader that is in the way keeps it in WAL mode, where
+    /// such a reader can open it as well while those files are there.
+    pub async fn close(self) {
+        self.readers.close().await;
+        if let Ok(mut connection) = self.writer.acquire().await {
+            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await;
+            let _ = sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut *connection).await;
+        }
+        self.writer.close().await;
+    }
+}
+
+fn reading(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    // Two: a long read of one command or page does not stop the queue from looking.
+    SqlitePoolOptions::new().max_connections(2).min_connections(0).connect_with(options).await
+}
+
+/// Makes the file with the mode that it shall have: the log and shared-memory files beside it take it over.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let unusable = |e: std::io::Error| OpenError::Unusable {
+        path: path.to_path_buf(),
+        detail: format!("{e}; see that the folder exists and that this user may write there"),
+    };
+    fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(path).map_err(unusable)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o640)).map_err(unusable)
+}
+
+/// Looks before anything is written: setting WAL mode alone would change a file that is not ours.
+async fn inspect(path: &Path, size: u64) -> Result<(), OpenError> {
+    let mut connection = reading(path).connect().await.map_err(|e| broken(path, &e))?;
+    let verdict = inspect_with(&mut connection, path, size).await;
+    let _ = connection.close().await;
+    verdict
+}
+
+async fn inspect_with(db: &mut SqliteConnection, path: &Path, size: u64) -> Result<(), OpenError> {
+    let failed = |e: sqlx::Error| broken(path, &e);
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *db).await.map_err(failed)?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *db).await.map_err(failed)?;
+    if application_id != APPLICATION_ID {
+        // An empty database is one that a first start left before its schema was there.
+        let ours_unfinished = application_id == 0 && tables == 0;
+        let unfinished_migration: bool = application_id == 0
+            && tables > 0
+            && sqlx::query_scalar(
+                "SELECT count(*) = 0 FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> '_sqlx_migrations'",
+            )
+            .fetch_one(&mut *db)
+            .await
+            .map_err(failed)?;
+        if !(ours_unfinished || unfinished_migration) {
+            return Err(OpenError::Foreign { path: path.to_path_buf(), found: application_id });
+        }
+        return Ok(());
+    }
+    let found: i64 = sqlx::query_scalar("SELECT COALESCE(max(version), 0) FROM _sqlx_migrations")
+        .fetch_one(&mut *db)
+        .await
+        .map_err(failed)?;
+    let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_path_buf(), found, known });
+    }
+    if size <= CHECKED_AT_START_MAX_BYTES {
+        let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(&mut *db).await.map_err(failed)?;
+        let word: String = row.try_get(0).map_err(failed)?;
+        if word != "ok" {
+            return Err(OpenError::Damaged { path: path.to_path_buf(), detail: word });
+        }
+    }
+    Ok(())
+}
+
+/// Names what SQLite refuses: 11 is SQLITE_CORRUPT, 26 is SQLITE_NOTADB.
+fn broken(path: &Path, error: &sqlx::Error) -> OpenError {
+    let path = path.to_path_buf();
+    let code = error.as_database_error().and_then(|e| e.code().and_then(|c| c.parse::<i64>().ok()));
+    match code {
+        Some(code) if matches!(code & 0xFF, 11 | 26) => OpenError::Damaged { path, detail: error.to_string() },
+        _ => OpenError::Unusable { path, detail: error.to_string() },
+    }
+}
