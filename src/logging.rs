@@ -1,6 +1,6 @@
 //! How log lines are written: JSON for machines, text for people, on standard error.
 //!
-//! Every message and every value passes [`text::redact`], the last defence against a signed link in a line; and
+//! Every message and every value passes [`redact`](crate::text::redact), the last defence against a signed link in a line; and
 //! nothing in a line can end it early or drive a terminal.
 
 mod line;
