@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod events;
+pub mod logging;
 pub mod model;
 pub mod store;
+pub mod text;

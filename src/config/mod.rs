@@ -1,13 +1,30 @@
 //! The configuration: valid by construction. A [`Config`] that exists has been checked whole.
 //!
-//! The file is read in two steps. `raw` knows the TOML spelling of every section (unknown keys refused, everything
-//! optional); `Config` holds what the rest of the program uses: absolute paths, durations, bounded numbers.
+//! [`Config::load`] walks the parsed TOML key by key, so that everything that is wrong is found in one run and named
+//! with file, line, key and what is allowed. What comes out is what the rest of the program uses: absolute paths,
+//! durations, bounded numbers.
+
+mod account;
+mod environment;
+mod error;
+mod load;
+mod reader;
+mod sections;
+mod units;
+
+#[cfg(test)]
+mod tests;
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use url::Url;
 
+pub use self::{
+    environment::Environment,
+    error::{ConfigError, Place, Problem},
+    units::{parse_duration, parse_size, show_duration, show_size},
+};
 use crate::model::task::{AccountName, Export};
 
 /// Everything that can be configured.
@@ -112,7 +129,7 @@ pub enum HostRule {
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// A level, or a filter for this program's targets, in the spelling of the file.
+    /// A level, or a filter for this program's targets, as spelled in the file or in `CDN_USAGED_LOG`.
     pub level: String,
     /// How lines are written.
     pub format: LogFormat,

@@ -1,0 +1,74 @@
+//! What is wrong with a configuration, in the words that the user sees.
+
+use std::{fmt, io, path::PathBuf};
+
+/// A configuration that cannot be used. The text may span lines: one for each problem.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error(
+        "the configuration {} cannot be read: {error}; create it (config/default.toml and config/examples/ show how), \
+         or name another with --config PATH or CDN_USAGED_CONFIG", path.display()
+    )]
+    Unreadable {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The file was read, and these problems were found in it.
+    #[error("{}", Lines { path, problems })]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// At least one, in the order of the file.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// The full path of the key, such as `account[0].credentials.source`, counted from 0; empty when there is none.
+    pub key: String,
+    /// What is wrong and what is allowed. Holds no line of the file, and no value where secrets are kept.
+    pub what: String,
+}
+
+/// Where a problem was found. The order is the one in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In this line of the file, from 1.
+    Line(usize),
+    /// Nowhere in particular: something is missing.
+    File,
+    /// In a variable of the environment, not in the file.
+    Environment,
+}
+
+struct Lines<'a> {
+    path: &'a PathBuf,
+    problems: &'a [Problem],
+}
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Problem { place, key, what }) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            match place {
+                Place::Line(line) => write!(f, "{}:{line}: ", self.path.display())?,
+                Place::File => write!(f, "{}: ", self.path.display())?,
+                Place::Environment => f.write_str("environment: ")?,
+            }
+            if !key.is_empty() {
+                write!(f, "{key}: ")?;
+            }
+            f.write_str(what)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! One function per section. Defaults and limits are repeated for people in `config/default.toml`, and a test holds
+//! the two together.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use url::Host;
+
+use super::{
+    Download, Environment, HostRule, Http, Log, LogFormat, Poll, RateLimit, Retry, Storage,
+    reader::{Section, did_you_mean},
+};
+
+const KIB: u64 = 1 << 10;
+const GIB: u64 = 1 << 30;
+/// The largest size that can be written: far above any disk, far below what an `i64` column holds.
+const SIZE_MAX: u64 = 1 << 50;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+const fn hours(n: u64) -> Duration {
+    Duration::from_secs(n * 3600)
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if path.is_absolute() && !text.contains('\0') {
+        Ok(path.to_owned())
+    } else {
+        Err(format!(
+            "is {text:?}, but must be an absolute path: what a relative one means depends on who starts the program"
+        ))
+    }
+}
+
+pub(super) fn storage(mut s: Section<'_>, env: &Environment) -> Storage {
+    // systemd lists several folders with colons when a unit has several; the first is ours.
+    let listed = env.text("STATE_DIRECTORY");
+    let from_env = listed.as_deref().and_then(|v| v.split(':').next()).map(absolute);
+    let state_dir = match from_env {
+        Some(Err(what)) if !s.has("state_dir") => {
+            s.wrong_variable("STATE_DIRECTORY", what);
+            None
+        }
+        from_env => from_env.and_then(Result::ok),
+    };
+    let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("/var/lib/cdn-usaged"));
+    let state_dir = s.text("state_dir", state_dir, absolute);
+    let download_dir = s.text("download_dir", state_dir.join("exports"), absolute);
+    let min_free_bytes = s.size("min_free", GIB, 0..=SIZE_MAX);
+    s.finish();
+    Storage { state_dir, download_dir, min_free_bytes }
+}
+
+pub(super) fn poll(mut s: Section<'_>) -> Poll {
+    let poll = Poll {
+        interval: s.duration("interval", ms(60_000), ms(10)..=hours(24)),
+        idle_interval: s.duration("idle_interval", ms(600_000), ms(10)..=hours(24)),
+        full_sweep_interval: s.duration("full_sweep_interval", hours(6), ms(10)..=hours(24 * 30)),
+        page_size: s.integer("page_size", 50, 1..=50),
+        concurrency: usize::from(s.integer::<u16>("concurrency", 4, 1..=32)),
+        request_timeout: s.duration("request_timeout", ms(15_000), ms(1)..=ms(600_000)),
+    };
+    s.finish();
+    poll
+}
+
+pub(super) fn rate_limit(mut s: Section<'_>) -> RateLimit {
+    let positive = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    let limit = RateLimit {
+        calls_per_second: positive(s.integer("calls_per_second", 20, 1..=100_000)),
+        burst: positive(s.integer("burst", 5, 1..=1000)),
+    };
+    s.finish();
+    limit
+}
+
+pub(super) fn retry(mut s: Section<'_>) -> Retry {
+    let retry = Retry {
+        base: s.duration("base", ms(500), ms(1)..=hours(24)),
+        max: s.duration("max", ms(300_000), ms(1)..=hours(24)),
+        call_attempts: s.integer("call_attempts", 8, 1..=100),
+    };
+    if retry.max < retry.base {
+        s.wrong("max", "is shorter than retry.base; allowed: \"1ms\" to \"24h\", not below retry.base");
+    }
+    s.finish();
+    retry
+}
+
+pub(super) fn download(mut s: Section<'_>) -> Download {
+    let download = Download {
+        concurrency: usize::from(s.integer::<u16>("concurrency", 4, 1..=64)),
+        max_attempts: s.integer("max_attempts", 20, 1..=1000),
+        idle_timeout: s.duration("idle_timeout", ms(30_000), ms(10)..=hours(24)),
+        min_rate_bytes: s.size("min_rate", KIB, 0..=SIZE_MAX),
+        max_size_bytes: s.size("max_size", 4 * GIB, 1..=SIZE_MAX),
+        allowed_hosts: s.texts("allowed_hosts", Vec::new(), HostRule::parse),
+        allowed_networks: s.texts("allowed_networks", Vec::new(), network),
+        allow_http: s.boolean("allow_http", false),
+    };
+    s.finish();
+    download
+}
+
+impl HostRule {
+    /// Reads an exact name, an address, or `*.` and the names below it; what is kept is in the form in which a parsed
+    /// URL shows its host (lower case, punycode, IPv6 in brackets).
+    ///
+    /// # Errors
+    /// A lower-case fragment that says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refused = || {
+            format!(
+                "{text:?} is not a host: allowed are exact names (\"files.example.com\") and every name below one \
+                 (\"*.example.com\"), without scheme, port or path"
+            )
+        };
+        let (name, is_suffix) = text.strip_prefix("*.").map_or((text, false), |rest| (rest, true));
+        if name.is_empty() || name.starts_with('.') || name.contains(['*', '/', '@', '?', '#', ' ', '%']) {
+            return Err(refused());
+        }
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return match address {
+                _ if is_suffix => Err(refused()),
+                IpAddr::V4(a) => Ok(Self::Exact(a.to_string())),
+                IpAddr::V6(a) => Ok(Self::Exact(format!("[{a}]"))),
+            };
+        }
+        match Host::parse(name.trim_end_matches('.')) {
+            Ok(Host::Domain(domain)) if is_suffix => Ok(Self::Suffix(format!(".{domain}"))),
+            Ok(host) if !is_suffix => Ok(Self::Exact(host.to_string())),
+            _ => Err(refused()),
+        }
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    parsed.map(|net| net.trunc()).ok_or_else(|| {
+        format!("{text:?} is not a network: allowed are CIDRs such as \"10.0.0.0/8\" or \"fd00::/8\", and addresses")
+    })
+}
+
+pub(super) fn log(mut s: Section<'_>, env: &Environment) -> Log {
+    let checked = |text: &str| crate::logging::filter(text).map(|_| text.to_owned()).map_err(|e| e.to_string());
+    let mut level = s.text("level", "info".to_owned(), checked);
+    if let Some(over) = env.text("CDN_USAGED_LOG") {
+        match checked(&over) {
+            Ok(over) => level = over,
+            Err(what) => s.wrong_variable("CDN_USAGED_LOG", what),
+        }
+    }
+    let format = s.text("format", LogFormat::Auto, log_format);
+    s.finish();
+    Log { level, format }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    const ALLOWED: [&str; 3] = ["auto", "text", "json"];
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        "journald" => Err("\"journald\" is not in this version; allowed: auto, text, json".to_owned()),
+        _ => Err(format!("is {text:?}{}, which is no format; allowed: auto, text, json", did_you_mean(text, &ALLOWED))),
+    }
+}
+
+pub(super) fn http(mut s: Section<'_>) -> Option<Http> {
+    let present = s.is_present();
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9469));
+    let listen = s.text("listen", default, |text| {
+        text.parse().map_err(|_| {
+            format!("{text:?} is not an address with a port, such as \"127.0.0.1:9469\" or \"[::1]:9469\"")
+        })
+    });
+    s.finish();
+    present.then_some(Http { listen })
+}

@@ -1,0 +1,118 @@
+//! Keys in files of their own.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use secrecy::SecretString;
+
+use super::{Credentials, CredentialsError, Kind, is_key};
+use crate::config::Environment;
+
+/// The largest file that is read, in bytes: STS tokens, the longest of the three, have one or two thousand.
+const FILE_MAX_BYTES: u64 = 64 << 10;
+
+/// The configured files.
+pub(super) struct Files<'a> {
+    pub(super) access_key_id: &'a Path,
+    pub(super) access_key_secret: &'a Path,
+    pub(super) security_token: Option<&'a Path>,
+    pub(super) allow_open: bool,
+    pub(super) env: &'a Environment,
+}
+
+impl Files<'_> {
+    pub(super) fn read(&self) -> Result<Credentials, CredentialsError> {
+        let id = self.read_one(self.access_key_id)?;
+        let secret = self.read_one(self.access_key_secret)?;
+        let token = self.security_token.map(|path| self.read_one(path)).transpose()?;
+        Ok(Credentials {
+            access_key_id: id,
+            access_key_secret: secret.into(),
+            security_token: token.map(SecretString::from),
+            origin: format!("the files {} and {}", self.access_key_id.display(), self.access_key_secret.display()),
+        })
+    }
+
+    /// The files that could be resolved.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.configured().filter_map(|path| self.resolve(path).ok()).collect()
+    }
+
+    pub(super) fn check_modes(&self) -> Result<(), CredentialsError> {
+        for path in self.paths() {
+            if let Ok(meta) = fs::metadata(&path) {
+                self.check_mode(&path, &meta)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn configured(&self) -> impl Iterator<Item = &Path> {
+        [Some(self.access_key_id), Some(self.access_key_secret), self.security_token].into_iter().flatten()
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, CredentialsError> {
+        if path.is_absolute() {
+            return Ok(path.to_owned());
+        }
+        let folder = self.env.path("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+            let text = format!(
+                "the credentials file {} is looked up in $CREDENTIALS_DIRECTORY, which is not set; write an absolute \
+                 path, or give the file to the systemd unit with LoadCredential=",
+                path.display()
+            );
+            CredentialsError::new(Kind::NotFound, text)
+        })?;
+        Ok(folder.join(path))
+    }
+
+    fn check_mode(&self, path: &Path, meta: &Metadata) -> Result<(), CredentialsError> {
+        let mode = meta.mode() & 0o7777;
+        if self.allow_open || mode & 0o007 == 0 {
+            return Ok(());
+        }
+        let shown = path.display();
+        let text = format!(
+            "the credentials file {shown} is open to other users (mode {mode:04o}); mend it with: chmod 0600 {shown} \
+             (or 0640), and chown it to the user that runs this program; where a container mounts it that way, set \
+             allow_open_files = true"
+        );
+        Err(CredentialsError::new(Kind::Open, text))
+    }
+
+    fn read_one(&self, path: &Path) -> Result<String, CredentialsError> {
+        let path = self.resolve(path)?;
+        let failed = |kind: Kind, why: &str| {
+            CredentialsError::new(kind, format!("the credentials file {} {why}", path.display()))
+        };
+        let io_failed = |e: io::Error| match e.kind() {
+            io::ErrorKind::NotFound => failed(Kind::NotFound, "does not exist"),
+            _ => failed(Kind::Unreadable, &format!("cannot be read: {e}")),
+        };
+        // Asked before it is opened, since opening a pipe waits for its writer.
+        if !fs::metadata(&path).map_err(io_failed)?.is_file() {
+            return Err(failed(Kind::Unreadable, "is not a regular file"));
+        }
+        let file = File::open(&path).map_err(io_failed)?;
+        // The mode of what was opened, not of what the name meant a moment ago.
+        self.check_mode(&path, &file.metadata().map_err(io_failed)?)?;
+        let mut bytes = Vec::new();
+        file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io_failed)?;
+        if bytes.len() as u64 > FILE_MAX_BYTES {
+            return Err(failed(Kind::Unreadable, "has more than 64 KiB, which no key has"));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| failed(Kind::Unreadable, "is not text"))?;
+        match text.trim() {
+            "" => Err(failed(Kind::Incomplete, "is empty")),
+            key if is_key(key) => Ok(key.to_owned()),
+            _ => Err(failed(
+                Kind::Unreadable,
+                "holds a blank or a control character within the key; it must hold one key and nothing else",
+            )),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One event as one line.
+
+use std::{error::Error, fmt, fmt::Write};
+
+use serde_json::Value;
+use tracing::{
+    Event, Level,
+    field::{Field, Visit},
+};
+
+use super::OURS;
+use crate::text::{is_hidden, redact, visible};
+
+/// Names that the line itself uses; a field of that name gets a prefix, so that no JSON name occurs twice.
+const RESERVED: [&str; 5] = ["timestamp", "level", "event", "message", "target"];
+
+pub(super) struct Line {
+    timestamp: String,
+    level: Level,
+    event: Option<String>,
+    target: String,
+    message: String,
+    /// In the order in which they were given.
+    fields: Vec<(String, Value)>,
+}
+
+impl Line {
+    pub(super) fn of(event: &Event<'_>, timestamp: String) -> Self {
+        let meta = event.metadata();
+        let mut line = Self {
+            timestamp,
+            level: *meta.level(),
+            event: None,
+            target: meta.target().to_owned(),
+            message: String::new(),
+            fields: Vec::new(),
+        };
+        event.record(&mut line);
+        // Only this program's own events have names that are promised.
+        if let Some(name) = line.event.take_if(|_| !line.target.starts_with(OURS)) {
+            line.fields.insert(0, ("field_event".to_owned(), Value::from(name)));
+        }
+        line
+    }
+
+    pub(super) fn json(&self) -> String {
+        let mut out = String::with_capacity(256);
+        let mut put = |name: &str, value: &Value| {
+            out.push(if out.is_empty() { '{' } else { ',' });
+            // The display of a JSON value is compact JSON.
+            let _ = write!(out, "{}:{value}", Value::from(name));
+        };
+        put("timestamp", &Value::from(self.timestamp.as_str()));
+        put("level", &Value::from(self.level.as_str().to_ascii_lowercase()));
+        put("event", &Value::from(self.event.as_deref().unwrap_or("log")));
+        put("message", &Value::from(self.message.as_str()));
+        if self.event.is_none() {
+            put("target", &Value::from(self.target.as_str()));
+        }
+        for (name, value) in &self.fields {
+            put(name, value);
+        }
+        out.push('}');
+        // JSON leaves C1 controls and reordering marks as they are, but whoever looks at the log has a terminal. They
+        // occur only inside strings, and all lie in the first plane, so the short escape means the same.
+        if out.contains(is_hidden) {
+            out = out.chars().fold(String::with_capacity(out.len() + 16), |mut safe, c| {
+                if is_hidden(c) {
+                    let _ = write!(safe, "\\u{:04x}", u32::from(c));
+                } else {
+                    safe.push(c);
+                }
+                safe
+            });
+        }
+        out
+    }
+
+    pub(super) fn text(&self, colour: bool) -> String {
+        let (on, off) = match self.level {
+            _ if !colour => ("", ""),
+            Level::ERROR => ("\x1b[31m", "\x1b[0m"),
+            Level::WARN => ("\x1b[33m", "\x1b[0m"),
+            Level::INFO => ("\x1b[32m", "\x1b[0m"),
+            _ => ("\x1b[2m", "\x1b[0m"),
+        };
+        let name = self.event.as_deref().unwrap_or(&self.target);
+        let mut out = format!("{} {on}{:<5}{off} {}", self.timestamp, self.level, visible(name));
+        if !self.message.is_empty() {
+            let _ = write!(out, " {}", visible(&self.message));
+        }
+        for (i, (name, value)) in self.fields.iter().enumerate() {
+            let _ = write!(out, "{}{name}={}", if i == 0 { " (" } else { " " }, shown(value));
+        }
+        if !self.fields.is_empty() {
+            out.push(')');
+        }
+        out
+    }
+
+    fn put(&mut self, field: &Field, value: Value) {
+        let value = match value {
+            Value::String(text) => Value::String(redact(&text).into_owned()),
+            other => other,
+        };
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            ("event", Value::String(text)) => self.event = Some(text),
+            (name, value) => {
+                let prefix = if RESERVED.contains(&name) { "field_" } else { "" };
+                self.fields.push((format!("{prefix}{name}"), value));
+            }
+        }
+    }
+}
+
+/// A value for people: quoted where it would otherwise run into its neighbours.
+fn shown(value: &Value) -> String {
+    let Value::String(text) = value else { return value.to_string() };
+    let text = visible(text);
+    if text.is_empty() || text.contains([' ', '"', '=', '(', ')', '\u{a0}']) {
+        format!("\"{}\"", text.replace('"', "\\\""))
+    } else {
+        text.into_owned()
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, Value::from(format!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no infinities; they become null.
+        self.put(field, Value::from(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut text = value.to_string();
+        let mut source = value.source();
+        // Deeper than any real chain: a chain that loops must not hang a log line.
+        for _ in 0..16 {
+            let Some(error) = source else { break };
+            let _ = write!(text, ": {error}");
+            source = error.source();
+        }
+        self.put(field, Value::from(text));
+    }
+}
