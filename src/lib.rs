@@ -1,5 +1,6 @@
 //! cdn-usaged
 
+pub mod cdn;
 pub mod clock;
 pub mod config;
 pub mod credentials;

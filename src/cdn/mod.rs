@@ -1,0 +1,3 @@
+//! The signed API: the only place that knows its HTTP, its JSON, its XML and its signatures.
+
+pub mod signature;
