@@ -32,11 +32,6 @@ impl<'a> Element<'a> {
         Builder { body, reader: Reader::from_str(body), stack: Vec::new(), skipped: 0, elements: 0 }.run()
     }
 
-    /// The name of the element.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The last child of this name, in any case.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().rfind(|child| child.name.eq_ignore_ascii_case(name))

@@ -1,0 +1,256 @@
+//! One call of the API: permit, credentials, signature, sending, judging, waiting, and again.
+
+mod answer;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::{
+    Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, USER_AGENT},
+};
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
+
+pub(super) use self::answer::{Unreadable, http_date};
+use super::{
+    error::{CallError, Disposition, Failure},
+    permits::Permits,
+    signature::{self, EMPTY_BODY_SHA256},
+};
+use crate::{
+    clock, config,
+    credentials::{Credentials, Provider},
+    events,
+    model::{backoff, task::AccountName},
+    text::redact,
+};
+
+/// The version of the API that all operations belong to.
+const API_VERSION: &str = "2018-05-10";
+
+/// While credentials keep being refused, this often it is said again.
+const REJECTED_AGAIN: Duration = Duration::from_secs(3600);
+
+/// How one attempt went, for counting.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The API operation.
+    pub operation: &'static str,
+    /// `OK`, the service's code, or `transport`.
+    pub code: &'a str,
+    /// From sending to the last byte.
+    pub duration: Duration,
+}
+
+/// Told of every attempt that was sent.
+pub type Observer = Arc<dyn Fn(&Attempt<'_>) + Send + Sync>;
+
+/// Everything that the calls of one account share.
+pub(super) struct Transport {
+    pub account: AccountName,
+    pub endpoint: Url,
+    pub http: reqwest::Client,
+    pub credentials: Provider,
+    pub permits: Arc<Permits>,
+    pub retry: config::Retry,
+    pub request_timeout: Duration,
+    pub observer: Option<Observer>,
+    pub sent: AtomicU64,
+    /// When `credentials.rejected` was last said; none while they work.
+    pub rejected: Mutex<Option<Instant>>,
+}
+
+impl Transport {
+    /// Makes a call until it succeeds, cannot, or has had its attempts. `read` turns a body into what is wanted; a
+    /// body that it cannot turn is judged like any other failure. Returns with it how many attempts were sent.
+    pub(super) async fn call<T: Send>(
+        &self,
+        operation: &'static str,
+        query: &[(&str, &str)],
+        read: impl Fn(&[u8]) -> Result<T, Unreadable> + Sync,
+    ) -> Result<(T, u32), CallError> {
+        let (mut attempt, mut refreshed) = (0, false);
+        // Ends: each turn is an attempt, there are `call_attempts` of them, and one more to try fresh credentials.
+        loop {
+            attempt += 1;
+            let failure = match self.attempt(operation, query, &read).await {
+                Ok(value) => {
+                    self.permits.succeeded();
+                    self.set_rejected(None);
+                    return Ok((value, attempt));
+                }
+                Err(failure) => failure,
+            };
+            let last = attempt >= self.retry.call_attempts;
+            let wait = backoff::delay(self.retry.base, self.retry.max, attempt, failure.hint, rand::random());
+            match failure.disposition {
+                Disposition::Throttled => {
+                    // The other calls of the account wait too, also when this one gives up.
+                    self.permits.throttled(wait);
+                    let code = failure.code.as_deref().unwrap_or("429");
+                    events::api_throttled(&self.account, code, wait);
+                    if !last {
+                        continue;
+                    }
+                }
+                Disposition::Retry if !last => {
+                    sleep(wait).await;
+                    continue;
+                }
+                Disposition::RetryNow if !last => continue,
+                // They are read anew for every attempt; somebody may just have replaced them.
+                Disposition::RefreshCredentials if !refreshed && failure.status.is_some() => {
+                    refreshed = true;
+                    continue;
+                }
+                _ => {}
+            }
+            let error = failure.into_error(operation, attempt);
+            if error.disposition == Disposition::RefreshCredentials {
+                self.credentials_rejected(&error);
+            }
+            return Err(error);
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        operation: &'static str,
+        query: &[(&str, &str)],
+        read: &(impl Fn(&[u8]) -> Result<T, Unreadable> + Sync),
+    ) -> Result<T, Failure> {
+        // Held until the answer is read: the gateway counts this call within that time.
+        let _permit = self.permits.acquire().await;
+        let credentials = timeout(self.request_timeout, self.credentials.get())
+            .await
+            .map_err(|_| {
+                Failure::local(Disposition::RefreshCredentials, "reading the credentials takes too long", None)
+            })?
+            .map_err(|e| {
+                Failure::local(
+                    Disposition::RefreshCredentials,
+                    format!("there are no credentials: {}", redact(&e.to_string())),
+                    Some(""),
+                )
+            })?;
+        let request = self.request(operation, query, &credentials)?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let begin = clock::instant();
+        let result = match timeout(self.request_timeout, answer::exchange(&self.http, request)).await {
+            Ok(result) => result.and_then(|answer| answer.judge(&credentials.access_key_id, read)),
+            Err(_) => Err(Failure::local(
+                Disposition::Retry,
+                format!("no complete answer within {} s", self.request_timeout.as_secs_f64()),
+                Some("; see poll.request_timeout"),
+            )),
+        };
+        if let Some(observer) = &self.observer {
+            let code = match &result {
+                Ok(_) => "OK",
+                Err(failure) => failure.code.as_deref().unwrap_or("transport"),
+            };
+            observer(&Attempt { operation, code, duration: clock::instant().saturating_duration_since(begin) });
+        }
+        // Where they came from is what a person must look at.
+        result.map_err(|mut failure| {
+            if failure.disposition == Disposition::RefreshCredentials {
+                failure.what = format!("{} (the credentials are those of {})", failure.what, credentials.origin);
+            }
+            failure
+        })
+    }
+
+    /// A request that has never been sent: date and nonce are new, and so is the signature.
+    fn request(
+        &self,
+        operation: &str,
+        query: &[(&str, &str)],
+        credentials: &Credentials,
+    ) -> Result<reqwest::Request, Failure> {
+        let host = match (self.endpoint.host_str().unwrap_or_default(), self.endpoint.port()) {
+            (host, Some(port)) => format!("{host}:{port}"),
+            (host, None) => host.to_owned(),
+        };
+        let date = format!("{:.0}", clock::now());
+        let nonce = format!("{:032x}", rand::random::<u128>());
+        let mut signed = vec![
+            ("host", host.as_str()),
+            ("x-acs-action", operation),
+            ("x-acs-version", API_VERSION),
+            ("x-acs-date", &date),
+            ("x-acs-signature-nonce", &nonce),
+            ("x-acs-content-sha256", EMPTY_BODY_SHA256),
+        ];
+        if let Some(token) = &credentials.security_token {
+            signed.push(("x-acs-security-token", token.expose_secret()));
+            signed.push(("x-acs-accesskey-id", &credentials.access_key_id));
+        }
+        let signature = signature::sign(
+            &credentials.access_key_id,
+            credentials.access_key_secret.expose_secret(),
+            &signature::Request { method: "POST", query, headers: &signed },
+        );
+        let mut url = self.endpoint.clone();
+        url.set_path("/");
+        // Only unreserved characters and escapes are in it, which the URL keeps as they are.
+        url.set_query(Some(&signature.query));
+        let mut request = reqwest::Request::new(Method::POST, url);
+        let headers = request.headers_mut();
+        headers.insert(HOST, header(&host)?);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("cdn-usaged/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        headers.insert(AUTHORIZATION, header(&signature.authorization)?);
+        for (name, value) in signed.into_iter().skip(1) {
+            // What was signed is the trimmed value.
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?, header(value.trim())?);
+        }
+        Ok(request)
+    }
+
+    fn set_rejected(&self, at: Option<Instant>) {
+        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// Says it at the onset and then hourly, however many calls fail of it.
+    fn credentials_rejected(&self, error: &CallError) {
+        let now = clock::instant();
+        {
+            let mut said = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.is_some_and(|at| now.saturating_duration_since(at) < REJECTED_AGAIN) {
+                return;
+            }
+            *said = Some(now);
+        }
+        events::credentials_rejected(
+            &self.account,
+            &error.to_string(),
+            error.code.as_deref(),
+            error.request_id.as_deref(),
+        );
+    }
+}
+
+fn header(value: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| unsendable())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unsendable() -> Failure {
+    Failure::local(
+        Disposition::RefreshCredentials,
+        "the access key id or the security token holds characters that no header can carry",
+        None,
+    )
+}
+
+#[cfg(test)]
+mod tests;
