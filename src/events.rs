@@ -16,6 +16,10 @@ fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// What a finished poll says of itself.
 #[derive(Debug, Clone)]
 pub struct PollCompleted {
@@ -44,8 +48,8 @@ pub fn poll_completed(listing: &ListingKey, p: &PollCompleted) {
         event = "poll.completed", account = %listing.account, export = %listing.export, mode = p.mode, pages = p.pages,
         calls = p.calls, tasks = p.tasks, total = p.total, consistent = p.consistent, changed = p.changed,
         duration_ms = millis(p.duration),
-        "{} of {listing}: {} tasks on {} pages, {} changed",
-        if p.mode == "full" { "full sweep" } else { "poll" }, p.tasks, p.pages, p.changed
+        "{} of {listing}: {} on {}, {} changed",
+        if p.mode == "full" { "full sweep" } else { "poll" }, count(p.tasks, "task"), count(p.pages, "page"), p.changed
     );
 }
 
@@ -169,7 +173,8 @@ pub fn download_stored(task: &TaskKey, s: &Stored<'_>) {
         event = "download.stored", account = %task.listing.account, export = %task.listing.export, task_id = task.id.as_str(),
         path = s.path, bytes = s.bytes, sha256 = s.sha256, revision = s.revision, verified_by = s.verified_by.as_str(),
         attempt = s.attempt, resumed_bytes = s.resumed_bytes, duration_ms = millis(s.duration),
-        "task {task} is stored as {} ({} bytes, verified by {})", s.path, s.bytes, s.verified_by.as_str()
+        "task {task} is stored as {} ({} bytes{}, verified by {})", s.path, s.bytes,
+        if s.resumed_bytes > 0 { format!(", resumed at {}", s.resumed_bytes) } else { String::new() }, s.verified_by.as_str()
     );
 }
 

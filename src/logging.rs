@@ -80,11 +80,14 @@ impl Handle {
     }
 }
 
-/// Sets up logging to standard error for the whole process.
+/// Sets up logging for the whole process. `writer` leads to standard error.
 ///
 /// # Errors
 /// When the filter or the format cannot be used, or logging was set up before.
-pub fn init(log: &Log) -> Result<Handle, LoggingError> {
+pub fn init<W>(log: &Log, writer: W) -> Result<Handle, LoggingError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let is_terminal = io::stderr().is_terminal();
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let plain = dumb || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
@@ -96,7 +99,7 @@ pub fn init(log: &Log) -> Result<Handle, LoggingError> {
         LogFormat::Journald => return Err(LoggingError::Journald),
     };
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
-    let subscriber = tracing_subscriber::registry().with(Lines { format, writer: io::stderr }.with_filter(filter));
+    let subscriber = tracing_subscriber::registry().with(Lines { format, writer }.with_filter(filter));
     subscriber.try_init().map_err(|_| LoggingError::Twice)?;
     Ok(Handle(handle))
 }

@@ -14,3 +14,5 @@ pub mod permits;
 pub mod signature;
 pub mod transport;
 pub mod wire;
+
+pub use self::{error::CallError, listing::Client, permits::Permits, wire::Page};

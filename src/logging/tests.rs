@@ -229,5 +229,5 @@ fn the_level_can_be_changed_while_running() {
 #[test]
 fn journald_is_refused_by_name() {
     let log = Log { level: "info".to_owned(), format: LogFormat::Journald };
-    assert!(init(&log).unwrap_err().to_string().contains("journald"));
+    assert!(init(&log, io::sink).unwrap_err().to_string().contains("journald"));
 }

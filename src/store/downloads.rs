@@ -377,6 +377,77 @@ impl Store {
             .collect()
     }
 
+    /// Costs a download an attempt for which a walk over its listing found no link. None when it wants none any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn charge_wanted(
+        &self,
+        key: &TaskKey,
+        failures_max: u32,
+        now: Timestamp,
+    ) -> Result<Option<Charged>, StoreError> {
+        let failed = || self.sql("record a missing link");
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
+        let row = sqlx::query(
+            "SELECT d.account, d.export, d.task_id, d.attempt, d.failures, 'https://none.invalid/' AS link, d.link_at,
+                    d.link_refused, d.recheck, d.partial_etag, t.range_start, t.range_end, t.updated_at, NULL AS stored_etag
+             FROM downloads AS d
+             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+             WHERE d.account = ?1 AND d.export = ?2 AND d.task_id = ?3 AND d.wanted_at IS NOT NULL AND d.active_since IS NULL",
+        )
+        .bind(key.listing.account.as_str())
+        .bind(key.listing.export.as_str())
+        .bind(key.id.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed())?;
+        let Some(row) = row else { return Ok(None) };
+        let refused = row.try_get::<Option<String>, _>("link_refused").map_err(failed())?.is_some();
+        let job = self.job(&row, now)?;
+        let (reason, error) = if refused {
+            (Reason::Expired, "the link was refused, and the listing brings no other".to_owned())
+        } else {
+            (Reason::NoLink, "the task is listed as success without a link".to_owned())
+        };
+        let failures = job.failures.saturating_add(1);
+        let abandoned = failures >= failures_max;
+        let result = if abandoned { AttemptResult::Abandoned } else { AttemptResult::Failed };
+        self.record_attempt(&mut tx, &job, result, Some((reason, &error)), &Ended::default(), now).await?;
+        let (attempt, words) = (job.attempt, error.clone());
+        self.step(
+            &mut tx,
+            key,
+            "do without a link",
+            sqlx::query(
+                "UPDATE downloads SET attempt = ?4, failures = ?5, reason = ?6, error = ?7,
+                    changed_at = iif(?8 AND state = 'pending', ?9, changed_at),
+                    state = iif(?8 AND state = 'pending', 'abandoned', state), recheck = iif(?8, 0, recheck),
+                    wanted_at = iif(?8, NULL, wanted_at)
+                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND wanted_at IS NOT NULL AND active_since IS NULL",
+            ),
+            |q| q.bind(attempt).bind(failures).bind(reason.as_str()).bind(words).bind(abandoned).bind(rfc3339(now)),
+        )
+        .await?;
+        tx.commit().await.map_err(failed())?;
+        Ok(Some(Charged { attempt, abandoned, reason, error }))
+    }
+
+    /// The tasks whose download is not over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unfinished(&self) -> Result<Vec<TaskKey>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT account, export, task_id FROM downloads WHERE state = 'pending' OR recheck = 1
+             UNION ALL SELECT account, export, task_id FROM downloads WHERE active_since IS NOT NULL AND state = 'active'",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.sql("read what is not downloaded yet"))?;
+        rows.iter().map(|row| self.key(row)).collect()
+    }
+
     /// Begins a run that owes every listed success its attempts: what is pending is due, with nothing held against it.
     ///
     /// # Errors
@@ -432,6 +503,19 @@ impl Store {
         .map_err(self.sql("put a download back into the queue"))?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+/// A failure for want of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charged {
+    /// Number of the attempt that it cost.
+    pub attempt: u32,
+    /// Whether that was the last.
+    pub abandoned: bool,
+    /// What the link was wanted for.
+    pub reason: Reason,
+    /// In words.
+    pub error: String,
 }
 
 fn pairs(listings: &[ListingKey]) -> Vec<(&str, &str)> {

@@ -1,12 +1,13 @@
 //! What the inspecting commands read.
 
+use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{Store, StoreError, signed};
 use crate::model::task::TaskKey;
 
 /// A task with its download; the columns of the tables.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns of `tasks` and `downloads`, described in the migration")]
 pub struct TaskRow {
     pub account: String,
@@ -33,7 +34,7 @@ pub struct TaskRow {
 }
 
 /// A recorded change.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns of `transitions`")]
 pub struct TransitionRow {
     pub id: i64,
@@ -49,7 +50,7 @@ pub struct TransitionRow {
 }
 
 /// An attempt that ended.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns of `attempts`")]
 pub struct AttemptRow {
     pub id: i64,
@@ -68,7 +69,7 @@ pub struct AttemptRow {
 }
 
 /// A published revision.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns of `files`")]
 pub struct FileRow {
     pub id: i64,

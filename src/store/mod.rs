@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 
 pub use self::{
-    downloads::{Ended, Failure, Job, Waiting},
+    downloads::{Charged, Ended, Failure, Job, Waiting},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd},
     lock::{Lock, LockError},

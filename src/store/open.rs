@@ -150,6 +150,14 @@ impl Store {
         }
         self.writer.close().await;
     }
+
+    /// Closes it beside another process that may go on using it: as [`Store::close`], without waiting for that one.
+    pub async fn close_beside(self) {
+        if let Ok(mut connection) = self.writer.acquire().await {
+            let _ = sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await;
+        }
+        self.close().await;
+    }
 }
 
 fn reading(path: &Path) -> SqliteConnectOptions {
