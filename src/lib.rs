@@ -1,6 +1,8 @@
 //! cdn-usaged
 
+pub mod assembly;
 pub mod cdn;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
@@ -9,5 +11,7 @@ pub mod events;
 pub mod fetch;
 pub mod logging;
 pub mod model;
+pub mod once;
+pub mod poll;
 pub mod store;
 pub mod text;

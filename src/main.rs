@@ -1,3 +1,7 @@
-//! Arguments, logging, configuration, run; outcome -> exit status. No logic.
+//! Arguments in, exit status out. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cdn_usaged::cli::main()
+}

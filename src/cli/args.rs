@@ -1,0 +1,215 @@
+//! The command line, with help texts that teach.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What every use of the program begins with.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cdn-usaged",
+    version,
+    about = "Collects every Alibaba Cloud CDN usage export",
+    long_about = "Collects every Alibaba Cloud CDN usage export.\n\n\
+        CDN billing detail is exported as files: someone creates an export task, the cloud works on it, and once the task \
+        has succeeded a link to its file appears in a listing for a while. This program reads the listings, records every \
+        status change in a database, and downloads, verifies and archives each file.",
+    after_help = "Exit status: 0 done, 1 failed or left undone, 2 wrong usage, 75 another instance holds the state \
+        directory, 78 the configuration is not valid.\n\
+        Results go to standard output, logs to standard error.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "CDN_USAGED_CONFIG",
+        default_value = "/etc/cdn-usaged/config.toml"
+    )]
+    pub config: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read every listing once, then download what is ready
+    #[command(
+        long_about = "Read every listing once, then download what is ready.\n\n\
+            Sweeps every page of every configured listing, records what changed, and downloads the file of each task that \
+            is listed as success and not yet stored, abandoned ones included. Does not wait for tasks that the cloud still \
+            works on. A second run right after it does nothing.",
+        after_help = "Exit status 0 only if every sweep saw the whole listing and every task listed as success is stored."
+    )]
+    Once(OnceArgs),
+    /// Validate the configuration; with --online, also the keys and permissions
+    #[command(long_about = "Validate the configuration; with --online, also the keys and permissions.\n\n\
+            Without --online nothing leaves this machine. With it, one signed call is made for each listing, and what is \
+            missing is said: keys, a permission, the network, or a clock that is off.")]
+    Check(CheckArgs),
+    /// Show tasks with their downloads
+    #[command(
+        after_help = "Examples:\n  cdn-usaged tasks --status failed --since 7d\n  cdn-usaged tasks --state abandoned --json"
+    )]
+    Tasks(TasksArgs),
+    /// Show every transition, attempt and file of a task
+    History(HistoryArgs),
+    /// Show published files in the order of their ids
+    #[command(
+        long_about = "Show published files in the order of their ids.\n\n\
+            A consumer remembers the last id that it has handled and asks for what came after it.",
+        after_help = "Example:\n  cdn-usaged files --after 1200 --json"
+    )]
+    Files(FilesArgs),
+    /// Put downloads back into the queue, also while the daemon runs
+    #[command(long_about = "Put downloads back into the queue, also while the daemon runs.\n\n\
+            A stored task's file is fetched again only if it is missing or damaged; a damaged one is first moved to \
+            .damaged/ below the download folder. The next `once`, or the running daemon, does the work.")]
+    Retry(RetryArgs),
+    /// Hash the published files again and compare with what was recorded
+    Verify(VerifyArgs),
+    /// Watch the whole job against a simulated cloud: needs no account and no configuration
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OnceArgs {
+    /// Stop after this long, such as 30s, 10m or 2h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// Run as root although another user owns the state directory
+    #[arg(long)]
+    pub as_root: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Make one signed call for each listing
+    #[arg(long)]
+    pub online: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An export, as the configuration spells it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportArg {
+    UsageDetail,
+    Usage,
+}
+
+impl ExportArg {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::UsageDetail => "usage-detail",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+/// A state of a download.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StateArg {
+    Pending,
+    Active,
+    Stored,
+    Abandoned,
+}
+
+impl StateArg {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Stored => "stored",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TasksArgs {
+    /// Only this account
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Only this export
+    #[arg(long, value_enum)]
+    pub export: Option<ExportArg>,
+    /// Only this status, the service's word: created, success, failed or another
+    #[arg(long, value_name = "WORD")]
+    pub status: Option<String>,
+    /// Only this state of the download
+    #[arg(long, value_enum)]
+    pub state: Option<StateArg>,
+    /// Only tasks whose newest transition is not older: a time (2026-01-31T00:00:00Z) or how long ago (7d, 12h)
+    #[arg(long, value_name = "TIME_OR_DURATION")]
+    pub since: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// ID, or ACCOUNT/EXPORT/ID where an id occurs more than once
+    pub task: String,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    /// Only files with a larger id
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    pub after: i64,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// ID, or ACCOUNT/EXPORT/ID where an id occurs more than once
+    #[arg(value_name = "TASK", required_unless_present = "abandoned", conflicts_with = "abandoned")]
+    pub tasks: Vec<String>,
+    /// Every abandoned download
+    #[arg(long)]
+    pub abandoned: bool,
+    /// Run as root although another user owns the state directory
+    #[arg(long)]
+    pub as_root: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Print one JSON object a line, for every file
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to put the files and the database; a fresh folder below the temporary folder by default
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
+}
+
+/// A positive length of time, as the configuration spells it.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|e| format!("{e}; write it as 30s, 10m or 2h"))?;
+    std::time::Duration::try_from(parsed).map_err(|_| "it must not be negative".to_owned())
+}

@@ -1,0 +1,147 @@
+//! The commands, one file each, and what their outcomes mean to the shell.
+
+mod args;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod files;
+mod history;
+mod once;
+mod output;
+mod owner;
+mod progress;
+mod retry;
+mod task_ref;
+mod tasks;
+mod verify;
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+
+use self::{
+    args::{Cli, Command},
+    progress::{AboveBars, Bars},
+};
+use crate::{
+    assembly::AssemblyError,
+    config::{Config, ConfigError, Environment},
+    egress::EgressError,
+    logging,
+    store::{LockError, OpenError, StoreError},
+};
+
+/// Exit status: another instance holds the state directory (`EX_TEMPFAIL`).
+const HELD: u8 = 75;
+/// Exit status: the configuration is not valid, or a secret is open to others (`EX_CONFIG`).
+const CONFIG: u8 = 78;
+
+/// Why a command ends with something else than 0.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    /// Empty when what there is to say has been said.
+    text: String,
+}
+
+impl Failure {
+    /// Any failure: status 1.
+    fn other(error: impl fmt::Display) -> Self {
+        Self { status: 1, text: error.to_string() }
+    }
+
+    /// Wrong usage: status 2.
+    fn usage(error: impl fmt::Display) -> Self {
+        Self { status: 2, text: error.to_string() }
+    }
+
+    /// A configuration that is not valid, or a secret that is open: status 78.
+    fn config(error: impl fmt::Display) -> Self {
+        Self { status: CONFIG, text: error.to_string() }
+    }
+
+    /// Status 1 after everything has been said.
+    const fn silent() -> Self {
+        Self { status: 1, text: String::new() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        Self::config(e)
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(e: LockError) -> Self {
+        let status = if matches!(e, LockError::Held { .. }) { HELD } else { 1 };
+        Self { status, text: e.to_string() }
+    }
+}
+
+/// Errors that are status 1 and say themselves what to do.
+macro_rules! other {
+    ($($error:ty),*) => { $(impl From<$error> for Failure {
+        fn from(e: $error) -> Self {
+            Self::other(e)
+        }
+    })* };
+}
+other!(AssemblyError, OpenError, StoreError, EgressError, io::Error);
+
+/// Parses the arguments, runs the command, and turns its outcome into an exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors, and go to standard output.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_broken_pipe(&failure) => ExitCode::from(failure.status),
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                let _ = writeln!(io::stderr(), "cdn-usaged: {}", failure.text);
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+/// Whoever read our output has gone, as `head` does: nobody is left to complain to.
+fn is_broken_pipe(failure: &Failure) -> bool {
+    failure.text == output::BROKEN_PIPE
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    #[cfg(feature = "demo")]
+    if let Command::Demo(args) = &cli.command {
+        return demo::run(args);
+    }
+    let environment = Environment::process();
+    let config = Config::load(&cli.config, &environment)?;
+    let bars = Bars::new();
+    logging::init(&config.log, AboveBars(bars.clone())).map_err(Failure::config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Once(args) => once::run(&cli.config, config, environment, &args, &bars).await,
+            Command::Check(args) => check::run(&cli.config, &config, environment, &args).await,
+            Command::Tasks(args) => tasks::run(&config, &args).await,
+            Command::History(args) => history::run(&config, &args).await,
+            Command::Files(args) => files::run(&config, &args).await,
+            Command::Retry(args) => retry::run(&cli.config, &config, &args).await,
+            Command::Verify(args) => verify::run(&config, &args).await,
+            #[cfg(feature = "demo")]
+            Command::Demo(_) => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,141 @@
+//! `once`: the whole job, one time.
+
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
+use crate::{
+    assembly::Assembly,
+    config::{self, Config, Environment},
+    credentials::Provider,
+    egress::Surroundings,
+    events,
+    fetch::Area,
+    once::{self, ListingOutcome, Outcome},
+    store::{Lock, Store},
+};
+
+/// A listing as `--json` prints it.
+#[derive(Serialize)]
+struct ListingJson<'a> {
+    account: &'a str,
+    export: &'a str,
+    tasks: Option<u64>,
+    total: Option<u64>,
+    consistent: bool,
+    error: Option<&'a str>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    config_path: &Path,
+    config: Config,
+    environment: Environment,
+    args: &OnceArgs,
+    bars: &Bars,
+) -> Result<(), Failure> {
+    // First of all: a signal in the first moments is a request to stop, too.
+    let cancel = CancellationToken::new();
+    let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    check_secrets(&config, &environment)?;
+    owner::refuse_root(config_path, &config.storage.state_dir, "once", args.as_root)?;
+    make_state_dir(&config.storage.state_dir)?;
+    let _lock = Lock::take(&config.storage.state_dir)?;
+    let area = open_area(&config.storage)?;
+    let store = Store::open(&config.storage.state_dir).await?;
+    let assembly = Assembly::new(&config, &environment, Surroundings::System, &store, area).await?;
+    let limit = async {
+        match args.timeout {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = {
+        let work = once::run(&assembly, &cancel);
+        tokio::pin!(work, limit);
+        let mut drawn = std::pin::pin!(bars.follow(&assembly.queue.board));
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                outcome = &mut work => break outcome,
+                () = &mut drawn => {}
+                () = &mut limit, if !stopping => { stopping = true; cancel.cancel(); }
+                _ = signals.0.recv(), if !stopping => { stopping = true; cancel.cancel(); }
+                _ = signals.1.recv(), if !stopping => { stopping = true; cancel.cancel(); }
+            }
+        }
+    };
+    bars.clear();
+    drop(assembly);
+    store.close().await;
+    let outcome = outcome.inspect_err(|e| events::store_failed(&e.to_string())).map_err(Failure::other)?;
+    report(&outcome, args)
+}
+
+/// A secret that is open to others is an error of the configuration, before anything starts.
+pub(crate) fn check_secrets(config: &Config, environment: &Environment) -> Result<(), Failure> {
+    for account in &config.accounts {
+        Provider::new(account.credentials.clone(), environment.clone())
+            .check_modes()
+            .map_err(|e| Failure::config(format!("account {}: {e}", account.name)))?;
+    }
+    Ok(())
+}
+
+fn make_state_dir(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(|e| {
+        let path = path.display();
+        Failure::other(format!("cannot make the folder {path} (storage.state_dir): {e}; make it, or name another that this user may write to"))
+    })
+}
+
+fn open_area(storage: &config::Storage) -> Result<Area, Failure> {
+    Area::open(&storage.download_dir).map_err(|e| {
+        let path = storage.download_dir.display();
+        Failure::other(format!(
+            "cannot use the folder {path} (storage.download_dir): {e}; make it writable for this user, or name another"
+        ))
+    })
+}
+
+fn report(outcome: &Outcome, args: &OnceArgs) -> Result<(), Failure> {
+    let mut out = Out::new();
+    for (listing, ended) in &outcome.listings {
+        let (account, export) = (listing.account.as_str(), listing.export.as_str());
+        let (tasks, total, consistent, error) = match ended {
+            ListingOutcome::Swept(r) => (Some(r.tasks), r.total, r.consistent, None),
+            ListingOutcome::Failed(error) => (None, None, false, Some(error.as_str())),
+            ListingOutcome::CutOff => (None, None, false, Some("the run was cut off")),
+        };
+        if args.json {
+            out.json(&ListingJson { account, export, tasks, total, consistent, error })?;
+        } else if let Some(error) = error {
+            out.line(&format!("{listing}: {error}"))?;
+        } else {
+            let moved = if consistent { "" } else { "; it moved while it was read, run it again" };
+            out.line(&format!("{listing}: {} tasks{moved}", tasks.unwrap_or(0)))?;
+        }
+    }
+    if !args.json {
+        out.line(&match outcome.undelivered {
+            0 => "every task that is listed as success is stored".to_owned(),
+            n => {
+                format!("{n} tasks are listed as success and not stored; `cdn-usaged tasks --status success` says why")
+            }
+        })?;
+    }
+    out.finish()?;
+    if outcome.is_complete() {
+        return Ok(());
+    }
+    if outcome.low_space {
+        return Err(Failure::other("too little space is free (storage.min_free); free some and run it again"));
+    }
+    Err(if outcome.cut_off { Failure::other("stopped before everything was done") } else { Failure::silent() })
+}

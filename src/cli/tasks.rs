@@ -1,0 +1,170 @@
+//! `tasks`: the tasks with their downloads.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{
+    Failure,
+    args::TasksArgs,
+    output::{Out, TABLE_ROWS_MAX, cell, size, time},
+};
+use crate::{
+    clock,
+    config::Config,
+    store::{Store, TaskFilter, TaskRow},
+};
+
+/// A task as `--json` prints it: the columns of `tasks`, with those of `downloads` nested.
+#[derive(Serialize)]
+struct TaskJson<'a> {
+    account: &'a str,
+    export: &'a str,
+    task_id: &'a str,
+    name: Option<&'a str>,
+    status: &'a str,
+    created_at: Option<&'a str>,
+    updated_at: Option<&'a str>,
+    range_start: Option<&'a str>,
+    range_end: Option<&'a str>,
+    first_seen_at: &'a str,
+    last_seen_at: &'a str,
+    unlisted_at: Option<&'a str>,
+    configured: bool,
+    download: Option<DownloadJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct DownloadJson<'a> {
+    state: &'a str,
+    attempt: Option<i64>,
+    not_before: Option<&'a str>,
+    path: Option<&'a str>,
+    bytes: Option<i64>,
+    sha256: Option<&'a str>,
+    reason: Option<&'a str>,
+    error: Option<&'a str>,
+    stored_at: Option<&'a str>,
+}
+
+impl<'a> TaskJson<'a> {
+    fn new(row: &'a TaskRow, configured: bool) -> Self {
+        let download = row.state.as_deref().map(|state| DownloadJson {
+            state,
+            attempt: row.attempt,
+            not_before: row.not_before.as_deref(),
+            path: row.path.as_deref(),
+            bytes: row.bytes,
+            sha256: row.sha256.as_deref(),
+            reason: row.reason.as_deref(),
+            error: row.error.as_deref(),
+            stored_at: row.stored_at.as_deref(),
+        });
+        Self {
+            account: &row.account,
+            export: &row.export,
+            task_id: &row.task_id,
+            name: row.name.as_deref(),
+            status: &row.status,
+            created_at: row.created_at.as_deref(),
+            updated_at: row.updated_at.as_deref(),
+            range_start: row.range_start.as_deref(),
+            range_end: row.range_end.as_deref(),
+            first_seen_at: &row.first_seen_at,
+            last_seen_at: &row.last_seen_at,
+            unlisted_at: row.unlisted_at.as_deref(),
+            configured,
+            download,
+        }
+    }
+}
+
+const HEADER: [&str; 6] = ["TASK", "NAME", "STATUS", "STATE", "UPDATED", "FILE OR REASON"];
+
+fn table_row(row: &TaskRow, configured: bool) -> Vec<String> {
+    let mut status = row.status.clone();
+    if row.unlisted_at.is_some() {
+        status.push_str(", unlisted");
+    }
+    let mut state = cell(row.state.as_deref());
+    if !configured {
+        state = if row.state.is_some() { format!("{state}, unconfigured") } else { "unconfigured".to_owned() };
+    }
+    let outcome = match (&row.path, &row.reason) {
+        (_, Some(reason)) => format!("{reason}: {}", row.error.as_deref().unwrap_or("-")),
+        (Some(path), None) => format!("{path} ({})", size(row.bytes.unwrap_or(0))),
+        (None, None) => "-".to_owned(),
+    };
+    vec![
+        format!("{}/{}/{}", row.account, row.export, row.task_id),
+        cell(row.name.as_deref()),
+        status,
+        state,
+        time(row.updated_at.as_deref()),
+        outcome,
+    ]
+}
+
+/// `--since`: a time, or how long ago.
+fn since(text: &str) -> Result<String, Failure> {
+    let at = match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at,
+        Err(_) => {
+            let ago = super::args::duration(text).map_err(|_| {
+                Failure::usage(format!(
+                    "--since {text}: write a time such as 2026-01-31T00:00:00Z, or how long ago, such as 7d or 12h"
+                ))
+            })?;
+            clock::now().saturating_sub(ago).map_err(Failure::usage)?
+        }
+    };
+    Ok(clock::rfc3339(at))
+}
+
+/// Prints the tasks that fit, `rows_at_a_time` in memory.
+pub(crate) async fn print(
+    out: &mut Out,
+    store: &Store,
+    config: &Config,
+    filter: &TaskFilter,
+    json: bool,
+) -> Result<u64, Failure> {
+    let configured: BTreeSet<(&str, &str)> =
+        config.accounts.iter().flat_map(|a| a.exports.iter().map(|e| (a.name.as_str(), e.as_str()))).collect();
+    let mut printed = 0;
+    loop {
+        let rows = store.tasks(filter, TABLE_ROWS_MAX as u64, printed).await?;
+        let known = |r: &TaskRow| configured.contains(&(r.account.as_str(), r.export.as_str()));
+        if json {
+            for row in &rows {
+                out.json(&TaskJson::new(row, known(row)))?;
+            }
+        } else {
+            out.table(&HEADER, &rows.iter().map(|r| table_row(r, known(r))).collect::<Vec<_>>())?;
+        }
+        printed += rows.len() as u64;
+        if rows.len() < TABLE_ROWS_MAX {
+            return Ok(printed);
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(config: &Config, args: &TasksArgs) -> Result<(), Failure> {
+    let filter = TaskFilter {
+        account: args.account.clone(),
+        export: args.export.map(|e| e.as_str().to_owned()),
+        status: args.status.as_ref().map(|s| s.to_lowercase()),
+        state: args.state.map(|s| s.as_str().to_owned()),
+        since: args.since.as_deref().map(since).transpose()?,
+        task_id: None,
+    };
+    let store = Store::open_read_only(&config.storage.state_dir).await?;
+    let mut out = Out::new();
+    let printed = print(&mut out, &store, config, &filter, args.json).await?;
+    if printed == 0 && !args.json {
+        out.line("no task fits")?;
+    }
+    store.close_beside().await;
+    out.finish()
+}

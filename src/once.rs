@@ -1,0 +1,257 @@
+//! One run of the whole job: sweep every listing, download what is ready, end when there is nothing left to try.
+//!
+//! ```text
+//! sweeps, one task a listing ──> store <── queue, transfers
+//!        ^                         │
+//!        └── wanted links ─────────┘        the run ends when the sweeps have, and nothing waits
+//! ```
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
+
+use jiff::Timestamp;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    assembly::Assembly,
+    cdn::CallError,
+    clock, events,
+    fetch::{Queue, QueueError},
+    model::task::{ListingKey, TaskId, TaskKey},
+    poll::{PollError, Poller, SweepReport},
+    store::StoreError,
+};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Each listing, in the order of the configuration.
+    pub listings: Vec<(ListingKey, ListingOutcome)>,
+    /// Tasks that are listed as success and not stored.
+    pub undelivered: u64,
+    /// Whether there was too little space to go on.
+    pub low_space: bool,
+    /// Whether the run was cut off, by a signal or the time limit.
+    pub cut_off: bool,
+}
+
+/// How one listing's sweep ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListingOutcome {
+    /// It saw what there was to see.
+    Swept(SweepReport),
+    /// It failed; the text says why.
+    Failed(String),
+    /// The run ended first.
+    CutOff,
+}
+
+impl Outcome {
+    /// Whether nothing is left undone: every sweep was consistent, and every task that is listed as success is stored.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let consistent = |l: &ListingOutcome| matches!(l, ListingOutcome::Swept(report) if report.consistent);
+        self.undelivered == 0 && self.listings.iter().all(|(_, outcome)| consistent(outcome))
+    }
+}
+
+/// Runs the whole job once. Ends by itself, or soon after `cancel`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outcome, QueueError> {
+    let queue = &assembly.queue;
+    queue.recover().await?;
+    queue.store.make_due(assembly.listings()).await?;
+    let stop = cancel.child_token();
+    // What is started here ends here: dropping a set ends its tasks.
+    let mut listings = JoinSet::new();
+    let swept = Swept::new(assembly.pollers.len());
+    for (index, poller) in assembly.pollers.iter().enumerate() {
+        let (poller, queue, swept) = (poller.clone(), Arc::clone(queue), swept.clone());
+        let run = ListingRun { index, poller, queue, began: clock::now(), swept };
+        let stop = stop.clone();
+        listings.spawn(async move { run.run(&stop).await });
+    }
+    let mut transfers = JoinSet::new();
+    transfers.spawn({
+        let (queue, stop) = (Arc::clone(queue), stop.clone());
+        async move { queue.run(&stop).await }
+    });
+    let mut failure = None;
+    while !transfers.is_empty() || !listings.is_empty() {
+        // Registered before the store is asked, so that what ends in between is not missed.
+        let ended = queue.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if !stop.is_cancelled()
+            && swept.all()
+            && (queue.low.load(Ordering::Relaxed) || is_settled(assembly, &swept).await?)
+        {
+            stop.cancel();
+        }
+        let done = tokio::select! {
+            () = ended => continue,
+            Some(joined) = transfers.join_next() => joined,
+            Some(joined) = listings.join_next() => joined,
+        };
+        if let Err(e) = done.unwrap_or_else(|e| Err(QueueError::Died(e.to_string()))) {
+            stop.cancel();
+            failure.get_or_insert(e);
+        }
+    }
+    if let Some(e) = failure {
+        return Err(e);
+    }
+    Ok(Outcome {
+        listings: assembly.listings().iter().cloned().zip(swept.outcomes()).collect(),
+        undelivered: queue.store.undelivered(assembly.listings()).await?,
+        low_space: queue.low.load(Ordering::Relaxed),
+        cut_off: cancel.is_cancelled(),
+    })
+}
+
+/// Whether nothing is left to try: no download that has a link waits, and none that could still get one.
+async fn is_settled(assembly: &Assembly, swept: &Swept) -> Result<bool, StoreError> {
+    let now = clock::now();
+    let store = &assembly.queue.store;
+    if store.waiting(assembly.listings(), now).await?.with_link > 0 {
+        return Ok(false);
+    }
+    // A listing that cannot be read brings no link: what waits for one there stays undelivered.
+    let readable: Vec<ListingKey> = assembly
+        .listings()
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| swept.is_readable(*index))
+        .map(|(_, listing)| listing.clone())
+        .collect();
+    Ok(store.waiting(&readable, now).await?.wanted == 0)
+}
+
+/// How the sweeps went so far, in the order of the listings.
+#[derive(Debug, Clone)]
+struct Swept(Arc<Mutex<Vec<Option<ListingOutcome>>>>);
+
+impl Swept {
+    fn new(count: usize) -> Self {
+        Self(Arc::new(Mutex::new(vec![None; count])))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<ListingOutcome>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, index: usize, outcome: ListingOutcome) {
+        if let Some(slot) = self.lock().get_mut(index) {
+            *slot = Some(outcome);
+        }
+    }
+
+    fn all(&self) -> bool {
+        self.lock().iter().all(Option::is_some)
+    }
+
+    fn is_readable(&self, index: usize) -> bool {
+        matches!(self.lock().get(index), Some(Some(ListingOutcome::Swept(_))))
+    }
+
+    fn outcomes(&self) -> Vec<ListingOutcome> {
+        self.lock().iter().map(|o| o.clone().unwrap_or(ListingOutcome::CutOff)).collect()
+    }
+}
+
+/// What one listing's task does: its sweep, then the links that its downloads ask for.
+struct ListingRun {
+    index: usize,
+    poller: Poller,
+    queue: Arc<Queue>,
+    began: Timestamp,
+    swept: Swept,
+}
+
+impl ListingRun {
+    async fn run(self, stop: &CancellationToken) -> Result<(), QueueError> {
+        // Only waits are cut off: a page that is being applied is applied whole or not at all.
+        let outcome = tokio::select! {
+            biased;
+            () = stop.cancelled() => ListingOutcome::CutOff,
+            swept = self.poller.full_sweep(Some(self.began)) => match swept {
+                Ok(report) => ListingOutcome::Swept(report),
+                Err(PollError::Store(e)) => return Err(e.into()),
+                Err(PollError::Call(e)) => {
+                    let text = e.to_string();
+                    self.poll_failed(&e, &text).await?;
+                    ListingOutcome::Failed(text)
+                }
+            },
+        };
+        let readable = matches!(outcome, ListingOutcome::Swept(_));
+        self.swept.set(self.index, outcome);
+        self.queue.ended.notify_waiters();
+        if !readable {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            served = self.serve_wanted() => served,
+        }
+    }
+
+    async fn poll_failed(&self, error: &CallError, text: &str) -> Result<(), QueueError> {
+        events::poll_failed(&self.poller.listing, 1, text, error.code.as_deref(), error.request_id.as_deref(), None);
+        Ok(self.queue.store.poll_failed(&self.poller.listing, text).await?)
+    }
+
+    /// Walks the listing for wanted links: the first at once, the next a minute, or one interval, later. A download that
+    /// a walk brings no link for has failed once more. Runs until it is cut off, or the listing cannot be read.
+    async fn serve_wanted(&self) -> Result<(), QueueError> {
+        let mut not_before: Option<Instant> = None;
+        loop {
+            let ended = self.queue.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.queue.store.wanted(&self.poller.listing).await?.is_empty() {
+                ended.await;
+                continue;
+            }
+            if let Some(at) = not_before {
+                sleep_until(at).await;
+            }
+            match self.poller.walk().await {
+                Ok(report) => self.charge(&report.missing).await?,
+                Err(PollError::Store(e)) => return Err(e.into()),
+                Err(PollError::Call(e)) => {
+                    let text = e.to_string();
+                    self.poll_failed(&e, &text).await?;
+                    self.swept.set(self.index, ListingOutcome::Failed(text));
+                    self.queue.ended.notify_waiters();
+                    return Ok(());
+                }
+            }
+            not_before = Some(clock::instant() + self.poller.walk_interval());
+            self.queue.ended.notify_waiters();
+        }
+    }
+
+    /// Costs each of these downloads an attempt.
+    async fn charge(&self, missing: &[TaskId]) -> Result<(), QueueError> {
+        for id in missing {
+            let key = TaskKey { listing: self.poller.listing.clone(), id: id.clone() };
+            let now = clock::now();
+            let attempts_max = self.queue.config.max_attempts;
+            let Some(charged) = self.queue.store.charge_wanted(&key, attempts_max, now).await? else { continue };
+            if charged.abandoned {
+                events::download_abandoned(&key, charged.reason, &charged.error, charged.attempt);
+            } else {
+                let wait = self.poller.walk_interval();
+                events::download_retrying(&key, charged.reason, &charged.error, charged.attempt, wait);
+            }
+        }
+        Ok(())
+    }
+}

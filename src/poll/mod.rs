@@ -1,0 +1,109 @@
+//! Reading listings: what one poll of a listing does. When it is done is decided by whoever runs it.
+
+mod sweep;
+mod walk;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+
+pub use self::{sweep::SweepReport, walk::WalkReport};
+use crate::{
+    cdn::{CallError, Client, Page},
+    clock, config, events,
+    model::{
+        sweep::{PageFacts, id_key},
+        task::{ListingKey, TaskKey},
+    },
+    store::{Applied, RawRow, Recorded, Store, StoreError},
+};
+
+/// Reads one listing and applies what it shows.
+#[derive(Debug, Clone)]
+pub struct Poller {
+    /// Which listing.
+    pub listing: ListingKey,
+    /// The account's client, shared by its listings.
+    pub client: Arc<Client>,
+    /// Where everything is kept.
+    pub store: Store,
+    /// `[poll]`.
+    pub config: config::Poll,
+    /// Told when a download became due.
+    pub due: Arc<Notify>,
+}
+
+/// Why a poll failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// A call of it, after all of its attempts.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Poller {
+    /// A minute, or one interval, if shorter: the pause between two walks for wanted links, and how far apart two
+    /// consistent sweeps must begin to make a task unlisted that both lack.
+    #[must_use]
+    pub fn walk_interval(&self) -> Duration {
+        self.config.interval.min(Duration::from_secs(60))
+    }
+
+    fn apart(&self) -> SignedDuration {
+        SignedDuration::try_from(self.walk_interval()).unwrap_or(SignedDuration::from_mins(1))
+    }
+
+    async fn read(&self, number: u32) -> Result<(u32, Page), PollError> {
+        let page = self.client.page(self.listing.export, number, self.config.page_size).await?;
+        Ok((number, page))
+    }
+
+    /// Applies a page and says what it changed: nothing is logged that is not committed.
+    async fn apply(&self, number: u32, page: &Page, revive_before: Option<Timestamp>) -> Result<Applied, PollError> {
+        let rejected: Vec<RawRow> =
+            page.rejected.iter().map(|r| RawRow { raw: r.raw.clone(), error: r.error.clone() }).collect();
+        let request_id = page.request_id.as_deref();
+        let now = clock::now();
+        let applied =
+            self.store.apply_page(&self.listing, number, &page.rows, &rejected, request_id, revive_before, now).await?;
+        for recorded in &applied.recorded {
+            log_transition(&self.listing, recorded, request_id);
+        }
+        for row in &page.rejected {
+            events::row_rejected(&self.listing, row.id.as_ref().map(|id| id.as_str()), &row.error);
+        }
+        if applied.queued {
+            self.due.notify_one();
+        }
+        Ok(applied)
+    }
+}
+
+/// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text.
+fn facts(page: &Page) -> PageFacts {
+    let good = page.rows.iter().map(|row| id_key(row.id.as_str()));
+    let bad = page.rejected.iter().map(|row| id_key(row.id.as_ref().map_or(row.raw.as_str(), |id| id.as_str())));
+    PageFacts { total: page.total, size: page.size, keys: good.chain(bad).collect() }
+}
+
+fn log_transition(listing: &ListingKey, recorded: &Recorded, request_id: Option<&str>) {
+    let task = TaskKey { listing: listing.clone(), id: recorded.id.clone() };
+    let remote_updated_at = recorded.remote_updated_at.map(clock::rfc3339);
+    let gone = recorded.kind == crate::model::observe::Kind::Unlisted;
+    events::task_transition(
+        &task,
+        &events::Transition {
+            kind: recorded.kind.as_str(),
+            name: recorded.name.as_deref(),
+            from: recorded.from.as_ref().map(|s| s.as_str()),
+            to: recorded.to.as_str(),
+            remote_updated_at: remote_updated_at.as_deref(),
+            request_id,
+            notable: gone || recorded.to.as_str() == "failed" || !recorded.to.is_known(),
+        },
+    );
+}
