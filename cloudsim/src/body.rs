@@ -192,3 +192,43 @@ fn overlay(fixed: &[u8], place: u64, offset: u64, buffer: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_range_of_generated_bytes_is_what_the_whole_has_there() {
+        for kind in [Generated::Noise, Generated::Csv, Generated::Zip] {
+            let body = Body::Generated { seed: 7, len: 1000, kind };
+            let whole = body.to_bytes();
+            assert_eq!(whole.len(), 1000);
+            for start in 0..200 {
+                for len in [1, 3, 8, 64, 65, 200] {
+                    let mut part = vec![0; len];
+                    body.read_at(start as u64, &mut part);
+                    assert_eq!(part, whole[start..start + len], "{kind:?} {start} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn generated_files_look_like_what_they_are_said_to_be() {
+        let zip = Body::Generated { seed: 1, len: 4096, kind: Generated::Zip }.to_bytes();
+        assert!(zip.starts_with(b"PK\x03\x04") && zip[4096 - 22..].starts_with(b"PK\x05\x06"));
+        let csv = Body::Generated { seed: 1, len: 64 * 10, kind: Generated::Csv }.to_bytes();
+        assert_eq!(csv.iter().filter(|b| **b == b'\n').count(), 10);
+        assert!(std::str::from_utf8(&csv).unwrap().starts_with("time,"));
+        let other = Body::Generated { seed: 2, len: 64 * 10, kind: Generated::Csv }.to_bytes();
+        assert_ne!(csv, other);
+    }
+
+    #[test]
+    fn the_crc_is_the_one_of_the_service() {
+        let crc = |text: &'static [u8]| Body::Bytes(Bytes::from_static(text)).digests(false).crc64;
+        assert_eq!(crc(b"123456789"), 0x995D_C9BB_DF19_39FA);
+        assert_eq!(crc(b"hello world"), 5_981_764_153_023_615_706);
+        assert_eq!(crc(b""), 0);
+    }
+}

@@ -206,3 +206,45 @@ pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
         .map(|mac| mac.chain_update(data).finalize().into_bytes().to_vec())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::text::parse_query;
+
+    #[test]
+    fn the_signature_of_the_manual_for_v1_comes_out() {
+        let params = parse_query(
+            "SignatureVersion=1.0&Format=JSON&Timestamp=2015-08-06T02%3A19%3A46Z&AccessKeyId=testid&\
+             SignatureMethod=HMAC-SHA1&Version=2014-11-11&Action=DescribeCdnService&\
+             SignatureNonce=9b7a44b0-3be1-11e5-8c73-08002700c460",
+        );
+        assert_eq!(v1_signature("GET", &params, "testsecret").1, "KkkQOf0ymKf4yVZLggy6kYiwgFs=");
+    }
+
+    #[test]
+    fn the_signature_of_the_manual_for_v3_comes_out() {
+        let payload = hex::encode(Sha256::digest(b""));
+        let headers = [
+            ("x-acs-action", "RunInstances"),
+            ("host", "ecs.cn-shanghai.aliyuncs.com"),
+            ("x-acs-date", "2023-10-26T10:22:32Z"),
+            ("x-acs-version", "2014-05-26"),
+            ("x-acs-content-sha256", &payload),
+            ("x-acs-signature-nonce", "3156853299f313e23d1673dc12e1703d"),
+        ];
+        let request = Request {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            query: String::new(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            body: Bytes::new(),
+        };
+        let params = parse_query("ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai");
+        let names = headers.map(|(name, _)| name);
+        let (_, _, signature) = v3_signature(&request, &params, &names, &payload, "YourAccessKeySecret");
+        assert_eq!(signature, "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0");
+    }
+}
