@@ -1,29 +1,28 @@
 //! The state of the simulated cloud, and the door through which tests change it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::HashMap,
     fmt,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     account::{AccountSpec, Accounts, Keys},
     body::DigestCell,
     clock::SimClock,
-    fault::{CallFacts, GatewayFault, GatewayMatch, GetFacts, OssFault, OssMatch, Script},
+    fault::{GatewayFault, GatewayMatch, OssFault, OssMatch},
     history::{GatewayCall, History, OssCall},
+    limits::Limits,
     listing::{Listing, Task},
     lock,
     object::Object,
+    oss::link,
+    script::{CallFacts, GetFacts, Script},
     settings::Settings,
-    task::{Export, TaskSpec},
+    task::{Export, LinkStyle, TaskSpec},
 };
 
 /// The state of the simulated cloud. Clones share it.
@@ -47,9 +46,7 @@ struct Inner {
     objects: Mutex<HashMap<String, StoredObject>>,
     gateway_script: Mutex<Script<GatewayMatch, GatewayFault>>,
     oss_script: Mutex<Script<OssMatch, OssFault>>,
-    nonces: Mutex<Nonces>,
-    arrivals: Mutex<HashMap<usize, VecDeque<Instant>>>,
-    calls: AtomicU64,
+    limits: Limits,
     history: History,
     hook: Mutex<Option<Hook>>,
 }
@@ -60,13 +57,6 @@ pub(crate) struct StoredObject {
     pub(crate) object: Object,
     pub(crate) digests: DigestCell,
     pub(crate) modified: Timestamp,
-}
-
-/// Nonces of the last half hour: twice the window in which a date is accepted.
-#[derive(Debug, Default)]
-struct Nonces {
-    seen: HashSet<String>,
-    order: VecDeque<(Timestamp, String)>,
 }
 
 impl Cloud {
@@ -80,9 +70,7 @@ impl Cloud {
             objects: Mutex::default(),
             gateway_script: Mutex::default(),
             oss_script: Mutex::default(),
-            nonces: Mutex::default(),
-            arrivals: Mutex::default(),
-            calls: AtomicU64::new(0),
+            limits: Limits::default(),
             history: History::default(),
             hook: Mutex::default(),
         }))
@@ -205,11 +193,11 @@ impl Cloud {
 
     /// A link to a task's file as a listing would show it now, in any style and for any task that is there.
     #[must_use]
-    pub fn link(&self, access_key_id: &str, export: Export, id: &str, style: crate::task::LinkStyle) -> Option<String> {
+    pub fn link(&self, access_key_id: &str, export: Export, id: &str, style: LinkStyle) -> Option<String> {
         let account = lock(&self.0.accounts).owner_or_new(access_key_id);
         self.task_of(account, export, id)?;
         let knobs = self.0.settings.get();
-        Some(crate::oss::link::make(self, &knobs, account, export, id, style))
+        Some(link::make(self, &knobs, account, export, id, style))
     }
 
     /// Puts an object beside the tasks' files; `key` is `bucket/key`.
@@ -303,37 +291,7 @@ impl Cloud {
         &self.0.history
     }
 
-    /// Whether a nonce is new; it is not from now on.
-    pub(crate) fn nonce_is_new(&self, access_key_id: &str, nonce: &str, now: Timestamp) -> bool {
-        let mut nonces = lock(&self.0.nonces);
-        let oldest = now.checked_sub(SignedDuration::from_mins(30)).unwrap_or(Timestamp::MIN);
-        while nonces.order.front().is_some_and(|(at, _)| *at < oldest) {
-            if let Some((_, old)) = nonces.order.pop_front() {
-                nonces.seen.remove(&old);
-            }
-        }
-        let name = format!("{access_key_id} {nonce}");
-        let new = nonces.seen.insert(name.clone());
-        if new {
-            nonces.order.push_back((now, name));
-        }
-        new
-    }
-
-    /// Whether this call is one too many: of its account in this second, or the n-th of all.
-    pub(crate) fn over_quota(&self, account: usize, at: Instant) -> bool {
-        let knobs = self.0.settings.get();
-        let n = self.0.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        if knobs.throttle_every.is_some_and(|every| every > 0 && n.is_multiple_of(u64::from(every))) {
-            return true;
-        }
-        let Some(quota) = knobs.quota_per_second else { return false };
-        let mut arrivals = lock(&self.0.arrivals);
-        let recent = arrivals.entry(account).or_default();
-        while recent.front().is_some_and(|first| at.saturating_duration_since(*first) >= Duration::from_secs(1)) {
-            recent.pop_front();
-        }
-        recent.push_back(at);
-        recent.len() > quota
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 }

@@ -8,6 +8,9 @@ use tokio::io::AsyncReadExt as _;
 
 const KEY_ID: &str = "LTAIcloudsimOutside";
 const SECRET: &str = "cloudsim-outside-secret";
+const TEMPORARY_ID: &str = "STS.cloudsimOutside";
+const TEMPORARY_SECRET: &str = "a-temporary-secret";
+const TOKEN: &str = "CAIS+a/token=with&everything%";
 
 const USAGE: &str = "usage: cloudsim [TASKS]\n  TASKS  how many finished tasks each listing begins with, default 3";
 
@@ -22,6 +25,7 @@ async fn main() -> io::Result<()> {
     };
     let cloud = CloudSim::start().await?;
     cloud.add_account(AccountSpec::new(KEY_ID, SECRET));
+    cloud.add_account_keys(KEY_ID, AccountSpec::new(TEMPORARY_ID, TEMPORARY_SECRET).with_token(TOKEN));
     for export in Export::ALL {
         cloud.add_tasks(KEY_ID, export, (0..tasks).map(|n| TaskSpec::default().with_object(Object::csv(n % 100))));
     }
@@ -30,6 +34,11 @@ async fn main() -> io::Result<()> {
         "oss": cloud.oss_address().to_string(),
         "access_key_id": KEY_ID,
         "access_key_secret": SECRET,
+        "temporary": {
+            "access_key_id": TEMPORARY_ID,
+            "access_key_secret": TEMPORARY_SECRET,
+            "security_token": TOKEN,
+        },
     });
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;

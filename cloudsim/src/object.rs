@@ -1,6 +1,6 @@
 //! Objects: bytes and what is said about them.
 
-use std::{borrow::Cow, fmt::Write as _, io::Write as _};
+use std::{borrow::Cow, fmt::Write as _, io::Write as _, sync::LazyLock};
 
 use bytes::Bytes;
 
@@ -41,7 +41,9 @@ pub enum EtagMode {
 impl Default for Object {
     /// A small CSV file.
     fn default() -> Self {
-        Self::csv(3)
+        // Its bytes are shared: a listing may have very many tasks.
+        static SMALL: LazyLock<Object> = LazyLock::new(|| Object::csv(3));
+        SMALL.clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the documentation leaves open, as settings: each can be turned while the servers run.
 
-use std::{borrow::Cow, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use crate::{lock, task::LinkStyle};
 
@@ -139,7 +139,7 @@ pub struct Knobs {
     /// Real time before every answer of the object store.
     pub oss_latency: Duration,
     /// The schedule of tasks made by a Create operation.
-    pub create_schedule: Vec<(Duration, Cow<'static, str>)>,
+    pub create_schedule: Vec<(Duration, String)>,
     /// Whether the gateway resets connections as they come.
     pub gateway_down: bool,
     /// Whether the object store resets connections as they come.
@@ -175,8 +175,8 @@ impl Default for Knobs {
             latency: Duration::ZERO,
             oss_latency: Duration::ZERO,
             create_schedule: vec![
-                (Duration::ZERO, Cow::Borrowed("created")),
-                (Duration::from_secs(120), Cow::Borrowed("success")),
+                (Duration::ZERO, "created".to_owned()),
+                (Duration::from_secs(120), "success".to_owned()),
             ],
             gateway_down: false,
             oss_down: false,
@@ -226,7 +226,7 @@ setters! {
     set_quota_per_second quota_per_second Option<usize>;
     set_latency latency Duration;
     set_oss_latency oss_latency Duration;
-    set_create_schedule create_schedule Vec<(Duration, Cow<'static, str>)>;
+    set_create_schedule create_schedule Vec<(Duration, String)>;
     set_gateway_down gateway_down bool;
     set_oss_down oss_down bool;
 }

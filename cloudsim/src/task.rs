@@ -1,6 +1,6 @@
 //! Export tasks as the simulator keeps them.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -103,7 +103,7 @@ pub struct TaskSpec {
     /// End of what is exported.
     pub range_end: Timestamp,
     /// Which status holds from how long after the creation on; before the first it is `created`.
-    pub schedule: Cow<'static, [(Duration, Cow<'static, str>)]>,
+    pub schedule: Vec<(Duration, String)>,
     /// Shown as the update time, whatever the schedule says.
     pub updated_at: Option<Timestamp>,
     /// The file.
@@ -116,9 +116,6 @@ pub struct TaskSpec {
     pub raw_xml: Option<String>,
 }
 
-/// What is fixed about the built-in schedules.
-const AT_ONCE: &[(Duration, Cow<'static, str>)] = &[(Duration::ZERO, Cow::Borrowed("success"))];
-
 impl Default for TaskSpec {
     /// Created when it is added, for August 2018 in Beijing, at once a success, a small CSV file.
     fn default() -> Self {
@@ -128,7 +125,7 @@ impl Default for TaskSpec {
             created_at: Self::WHEN_ADDED,
             range_start: Timestamp::constant(1_533_052_800, 0),
             range_end: Timestamp::constant(1_535_731_199, 0),
-            schedule: Cow::Borrowed(AT_ONCE),
+            schedule: vec![(Duration::ZERO, "success".to_owned())],
             updated_at: None,
             object: Object::default(),
             link: LinkMode::Default,
@@ -186,7 +183,7 @@ impl TaskSpec {
     /// The same with a schedule: from how long after the creation on, which status.
     #[must_use]
     pub fn with_schedule<S: Into<String>>(mut self, schedule: impl IntoIterator<Item = (Duration, S)>) -> Self {
-        self.schedule = schedule.into_iter().map(|(after, status)| (after, Cow::Owned(status.into()))).collect();
+        self.schedule = schedule.into_iter().map(|(after, status)| (after, status.into())).collect();
         self
     }
 
@@ -231,7 +228,7 @@ impl TaskSpec {
             let after = SignedDuration::try_from(*after).unwrap_or(SignedDuration::MAX);
             self.created_at.checked_add(after).unwrap_or(Timestamp::MAX)
         };
-        let mut current = self.schedule.iter().map(|(after, status)| (status.as_ref(), when(after)));
+        let mut current = self.schedule.iter().map(|(after, status)| (status.as_str(), when(after)));
         let (status, since) = current.rfind(|(_, since)| *since <= now).unwrap_or(("created", self.created_at));
         (status, self.updated_at.unwrap_or(since))
     }

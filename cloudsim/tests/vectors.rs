@@ -1,5 +1,7 @@
 //! The signatures of the official SDKs, and the same with one character changed.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod common;
 
 use cloudsim::{AccountSpec, CloudSim};

@@ -58,7 +58,7 @@ pub(super) fn authenticate(cloud: &Cloud, request: &Request, envelope: &Envelope
         _ => check_v1(request, envelope, signature, &keys.spec.access_key_secret)?,
     }
     check_token(cloud, request, envelope, &keys)?;
-    if !cloud.nonce_is_new(id, nonce, cloud.clock().now()) {
+    if !cloud.limits().nonce_is_new(id, nonce, cloud.clock().now()) {
         return Err(refuse("SignatureNonceUsed", 400, "Specified signature nonce was used already."));
     }
     Ok(keys)

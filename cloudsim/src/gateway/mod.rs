@@ -16,9 +16,10 @@ use crate::{
     account::Keys,
     clock::instant,
     cloud::Cloud,
-    fault::{ApiError, CallFacts, GatewayFault},
+    fault::{ApiError, GatewayFault},
     history::GatewayCall,
     http::{Answer, Cut, CutHow, Handler, Reply, Request},
+    script::CallFacts,
     task::Export,
     text::{http_date, json_string},
 };
@@ -67,7 +68,7 @@ fn dress(cloud: &Cloud, answer: Answer, call: &mut GatewayCall) -> Answer {
 
 fn answer(cloud: &Cloud, request: &Request, envelope: &Envelope, call: &mut GatewayCall) -> Result<Answer, Refusal> {
     let keys = auth::authenticate(cloud, request, envelope)?;
-    if cloud.over_quota(keys.account, call.at) {
+    if cloud.limits().over_quota(keys.account, call.at, &cloud.settings().get()) {
         return Err(ApiError::throttling().with_header("x-ratelimit-user", "Limit:100,Remain:0,TimeLeft:200,Reset:1"));
     }
     let facts =

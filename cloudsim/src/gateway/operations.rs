@@ -175,7 +175,7 @@ pub(super) fn create(
         return Err(refuse("InvalidParameter", 400, "Language must be zh-cn or en-us."));
     }
     let mut task = TaskSpec::default().with_range(range_start, range_end);
-    task.schedule = cloud.settings().get().create_schedule.into();
+    task.schedule = cloud.settings().get().create_schedule;
     task.name = get("TaskName").map(ToOwned::to_owned);
     let id = cloud.add_task(access_key_id, export, task);
     Ok(vec![("TaskId", id), ("StartTime", start.to_owned()), ("EndTime", end.to_owned())])

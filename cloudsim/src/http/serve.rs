@@ -1,6 +1,6 @@
 //! Accepts connections and keeps each until it is done.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -22,6 +22,9 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Request) -> impl Future<Output = Answer> + Send;
 }
 
+/// The pause after a failed accept, so that too many open files do not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
 /// Serves until dropped; its connections die with it.
 pub(crate) async fn serve<H: Handler>(listener: TcpListener, handler: H) {
     let handler = Arc::new(handler);
@@ -32,7 +35,7 @@ pub(crate) async fn serve<H: Handler>(listener: TcpListener, handler: H) {
         if let Ok((stream, _)) = listener.accept().await {
             connections.spawn(connection(stream, handler.clone()));
         } else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
         while connections.try_join_next().is_some() {}
     }

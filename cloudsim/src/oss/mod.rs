@@ -18,10 +18,11 @@ use crate::{
     body::Body,
     clock::instant,
     cloud::{Cloud, StoredObject},
-    fault::{GetFacts, OssFault},
+    fault::OssFault,
     history::OssCall,
     http::{Answer, Handler, Reply, Request},
     object::Object,
+    script::GetFacts,
     task::{Export, LinkMode, LinkStyle},
     text::{http_date, oss_request_id, parse_query, percent_decode},
 };
@@ -79,7 +80,7 @@ impl Handler for Oss {
             return answer;
         };
         reply.set("Server", "AliyunOSS");
-        reply.set("Date", http_date(cloud.clock().server_now()));
+        reply.set("Date", http_date(cloud.clock().now()));
         reply.set("x-oss-request-id", request_id);
         reply.set("x-oss-server-time", "7");
         reply.wire.head_only = request.method == "HEAD" || reply.status == 304;

@@ -1,8 +1,9 @@
 //! A client that does exactly what a test says: it shares nothing with the simulator.
 
 #![expect(dead_code, reason = "every test file uses its own part of this")]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{cell::Cell, net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloudsim::CloudSim;
@@ -20,8 +21,23 @@ pub const SECRET: &str = "a-secret";
 pub const DETAIL: &str = "DescribeUserUsageDetailDataExportTask";
 /// Nothing on the loopback interface takes this long.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// How long a silence is watched where silence is the point.
-pub const SILENCE: Duration = Duration::from_millis(200);
+/// How long a silence is watched where silence is the point: much longer than a busy machine pauses.
+const QUIET: Duration = Duration::from_secs(1);
+/// How late a late answer is.
+pub const LATE: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// How long a reader waits for the next bytes before it calls them missing.
+    static PATIENCE: Cell<Duration> = const { Cell::new(DEADLINE) };
+}
+
+/// Runs an exchange that is expected to fall silent.
+pub async fn impatiently<T>(work: impl Future<Output = T>) -> T {
+    PATIENCE.set(QUIET);
+    let out = work.await;
+    PATIENCE.set(DEADLINE);
+    out
+}
 
 /// How an answer ended.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -97,8 +113,7 @@ pub async fn read(stream: &mut TcpStream, head_only: bool) -> Reply {
                 return finish(reply, &bytes[start..], End::Complete);
             }
         }
-        let end = match tokio::time::timeout(SILENCE.max(Duration::from_millis(500)), stream.read_buf(&mut bytes)).await
-        {
+        let end = match tokio::time::timeout(PATIENCE.get(), stream.read_buf(&mut bytes)).await {
             Err(_) => End::Silent,
             Ok(Ok(0)) => End::Closed,
             Ok(Err(_)) => End::Reset,
