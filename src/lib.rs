@@ -11,6 +11,7 @@ pub mod events;
 pub mod fetch;
 pub mod logging;
 pub mod model;
+pub mod notify;
 pub mod once;
 pub mod poll;
 pub mod store;
