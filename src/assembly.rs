@@ -148,7 +148,8 @@ impl Assembly {
         }
         let settings = settings(world.config, world.surroundings, mode)?;
         let on_attempt = Arc::clone(&world.observers.on_attempt);
-        let queue = Queue::new(world.store.clone(), area, &world.config.storage, settings, Arc::clone(&due), on_attempt);
+        let queue =
+            Queue::new(world.store.clone(), area, &world.config.storage, settings, Arc::clone(&due), on_attempt);
         Ok(Self { accounts, queue: Arc::new(queue), due })
     }
 

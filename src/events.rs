@@ -230,7 +230,7 @@ pub fn daemon_stopped() {
 }
 
 /// What a reload changed. Empty lists are left out of the line.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
     /// Names of accounts that are new.
     pub added: Vec<String>,

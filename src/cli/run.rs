@@ -81,7 +81,7 @@ async fn work(
     log: logging::Handle,
     requests: &mut Requests,
 ) -> Result<(), Failure> {
-    events::daemon_started(env!("CARGO_PKG_VERSION"));
+    events::daemon_started();
     once::check_secrets(&config, &environment)?;
     once::make_state_dir(&config.storage.state_dir)?;
     let _lock = Lock::take(&config.storage.state_dir)?;

@@ -9,30 +9,22 @@ use crate::{
     config::{self, Config},
     credentials::Provider,
     egress::Surroundings,
-    events,
+    events::{self, Reloaded},
     model::task::AccountName,
 };
-
-/// What a reload changed.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Changes {
-    added: Vec<String>,
-    removed: Vec<String>,
-    changed: Vec<String>,
-}
 
 impl Daemon {
     /// Takes the configuration anew; keeps the old one when the new one is wrong, and says which.
     pub(super) async fn reload(&mut self) {
         self.notifier.reloading();
         match self.try_reload().await {
-            Ok(c) => events::config_reloaded(&c.added.join(","), &c.removed.join(","), &c.changed.join(",")),
+            Ok(changes) => events::config_reloaded(&changes),
             Err(error) => events::config_rejected(&error),
         }
         self.notifier.ready();
     }
 
-    async fn try_reload(&mut self) -> Result<Changes, String> {
+    async fn try_reload(&mut self) -> Result<Reloaded, String> {
         let new = Config::load(&self.origin.path, &self.origin.environment).map_err(|e| e.to_string())?;
         check_secrets(&new, &self.origin)?;
         refuse_fixed(&self.config, &new)?;
@@ -95,12 +87,14 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
 }
 
 /// What differs, and whose loops have to be started anew for it.
-fn compare(old: &Config, new: &Config) -> (Changes, BTreeSet<AccountName>) {
+fn compare(old: &Config, new: &Config) -> (Reloaded, BTreeSet<AccountName>) {
     let find = |config: &Config, name: &AccountName| config.accounts.iter().find(|a| a.name == *name).cloned();
-    let mut changes = Changes::default();
+    let mut changes = Reloaded::default();
     changes.changed.extend(keys(old, new).into_iter().map(str::to_owned));
     // These are in the hands of the loops and clients that run.
-    let all = old.poll != new.poll || old.rate_limit != new.rate_limit || old.retry != new.retry
+    let all = old.poll != new.poll
+        || old.rate_limit != new.rate_limit
+        || old.retry != new.retry
         || old.download.max_attempts != new.download.max_attempts;
     let mut restarted = BTreeSet::new();
     for account in &new.accounts {
@@ -163,7 +157,7 @@ mod tests {
     fn only_what_differs_is_started_anew() {
         let old = config(TWO);
         let (changes, restarted) = compare(&old, &old);
-        assert_eq!((changes, restarted.len()), (Changes::default(), 0));
+        assert_eq!((changes, restarted.len()), (Reloaded::default(), 0));
         let new = config("[[account]]\nname = 'a'\n[[account]]\nname = 'c'\n");
         let (changes, restarted) = compare(&old, &new);
         assert_eq!((changes.added, changes.removed), (vec!["c".to_owned()], vec!["b".to_owned()]));
@@ -177,10 +171,16 @@ mod tests {
     fn every_key_that_a_reload_takes_is_named_when_it_differs() {
         let old = config(TWO);
         let sections = [
-            ("poll", "interval = '2m'\nidle_interval = '11m'\nfull_sweep_interval = '7h'\npage_size = 49\nconcurrency = 3\nrequest_timeout = '14s'"),
+            (
+                "poll",
+                "interval = '2m'\nidle_interval = '11m'\nfull_sweep_interval = '7h'\npage_size = 49\nconcurrency = 3\nrequest_timeout = '14s'",
+            ),
             ("rate_limit", "calls_per_second = 19\nburst = 4"),
             ("retry", "base = '501ms'\nmax = '6m'\ncall_attempts = 7"),
-            ("download", "concurrency = 3\nmax_attempts = 19\nidle_timeout = '29s'\nmin_rate = '2KiB'\nmax_size = '3GiB'\nallowed_hosts = ['a.example']\nallowed_networks = ['10.0.0.0/8']\nallow_http = true"),
+            (
+                "download",
+                "concurrency = 3\nmax_attempts = 19\nidle_timeout = '29s'\nmin_rate = '2KiB'\nmax_size = '3GiB'\nallowed_hosts = ['a.example']\nallowed_networks = ['10.0.0.0/8']\nallow_http = true",
+            ),
             ("log", "level = 'debug'"),
         ];
         for (section, lines) in sections {
@@ -197,7 +197,10 @@ mod tests {
     fn what_only_a_restart_can_take_is_refused_by_name() {
         let old = config(TWO);
         for (key, text) in [
-            ("storage.state_dir", "[storage]\nstate_dir = '/elsewhere'\ndownload_dir = '/var/lib/cdn-usaged/exports'\n"),
+            (
+                "storage.state_dir",
+                "[storage]\nstate_dir = '/elsewhere'\ndownload_dir = '/var/lib/cdn-usaged/exports'\n",
+            ),
             ("storage.download_dir", "[storage]\ndownload_dir = '/elsewhere'\n"),
             ("storage.min_free", "[storage]\nmin_free = '2GiB'\n"),
             ("http.listen", "[http]\n"),

@@ -136,7 +136,10 @@ impl ListingLoop {
             };
             if let Err(e) = done {
                 events::store_failed(&e.to_string());
-                (self.on_turn)(&self.poller, Turn { ok: false, consistent: None, interval: self.poller.config.interval });
+                (self.on_turn)(
+                    &self.poller,
+                    Turn { ok: false, consistent: None, interval: self.poller.config.interval },
+                );
                 memory.next_poll = clock::instant() + self.poller.config.interval;
                 tokio::select! {
                     () = stop.cancelled() => {}

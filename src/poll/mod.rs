@@ -11,7 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{listing_loop::ListingLoop, quick::QuickReport, sweep::SweepReport, walk::Served};
+pub use self::{
+    listing_loop::{AccountGate, ListingLoop, OnTurn, Turn},
+    quick::QuickReport,
+    sweep::SweepReport,
+    walk::Served,
+};
 use crate::{
     cdn::{CallError, Client, Page},
     clock, config, events,
