@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
-    assembly::Assembly,
+    assembly::{Assembly, Observers, World},
     config::{self, Config, Environment},
     credentials::Provider,
     egress::Surroundings,
     events,
-    fetch::Area,
+    fetch::{Area, Mode},
     once::{self, ListingOutcome, Outcome},
     store::{Lock, Store},
 };
@@ -46,7 +46,14 @@ pub(crate) async fn run(
     let _lock = Lock::take(&config.storage.state_dir)?;
     let area = open_area(&config.storage)?;
     let store = Store::open(&config.storage.state_dir).await?;
-    let assembly = Assembly::new(&config, &environment, Surroundings::System, &store, area).await?;
+    let world = World {
+        config: &config,
+        environment: &environment,
+        surroundings: Surroundings::System,
+        store: &store,
+        observers: &Observers::none(),
+    };
+    let assembly = Assembly::new(&world, area, Mode::Once).await?;
     let limit = async {
         match args.timeout {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -85,7 +92,7 @@ pub(crate) fn check_secrets(config: &Config, environment: &Environment) -> Resul
     Ok(())
 }
 
-fn make_state_dir(path: &Path) -> Result<(), Failure> {
+pub(crate) fn make_state_dir(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }
@@ -95,7 +102,7 @@ fn make_state_dir(path: &Path) -> Result<(), Failure> {
     })
 }
 
-fn open_area(storage: &config::Storage) -> Result<Area, Failure> {
+pub(crate) fn open_area(storage: &config::Storage) -> Result<Area, Failure> {
     Area::open(&storage.download_dir).map_err(|e| {
         let path = storage.download_dir.display();
         Failure::other(format!(

@@ -15,7 +15,7 @@ mod zip;
 pub use self::{
     board::Board,
     publish::{Area, Condition},
-    queue::{Queue, QueueError},
+    queue::{Mode, OnAttempt, Queue, QueueError, Settings},
 };
 
 /// Runs work that waits for the disk or burns the processor off the runtime's threads.

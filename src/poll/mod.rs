@@ -1,5 +1,7 @@
 //! Reading listings: what one poll of a listing does. When it is done is decided by whoever runs it.
 
+mod listing_loop;
+mod quick;
 mod sweep;
 mod walk;
 
@@ -7,8 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-pub use self::{sweep::SweepReport, walk::WalkReport};
+pub use self::{listing_loop::ListingLoop, quick::QuickReport, sweep::SweepReport, walk::Served};
 use crate::{
     cdn::{CallError, Client, Page},
     clock, config, events,
@@ -43,6 +46,9 @@ pub enum PollError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was told to stop, between two pages.
+    #[error("stopped")]
+    Stopped,
 }
 
 impl Poller {
@@ -57,9 +63,13 @@ impl Poller {
         SignedDuration::try_from(self.walk_interval()).unwrap_or(SignedDuration::from_mins(1))
     }
 
-    async fn read(&self, number: u32) -> Result<(u32, Page), PollError> {
-        let page = self.client.page(self.listing.export, number, self.config.page_size).await?;
-        Ok((number, page))
+    /// Reads a page. The wait for it is where a poll can be stopped; what a page changes is applied whole.
+    async fn read(&self, number: u32, stop: &CancellationToken) -> Result<(u32, Page), PollError> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(PollError::Stopped),
+            page = self.client.page(self.listing.export, number, self.config.page_size) => Ok((number, page?)),
+        }
     }
 
     /// Applies a page and says what it changed: nothing is logged that is not committed.

@@ -20,7 +20,7 @@ use sqlx::SqlitePool;
 pub use self::{
     downloads::{Charged, Ended, Failure, Job, Waiting},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
-    listings::{Listing, SweepEnd},
+    listings::{Listing, SweepEnd, Watched},
     lock::{Lock, LockError},
     observe::{Applied, RawRow, Recorded},
     open::OpenError,

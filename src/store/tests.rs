@@ -67,7 +67,7 @@ async fn sweep(store: &Store, ids: &[&str], began: Timestamp) -> SweepEnd {
 }
 
 async fn claim(store: &Store, now: Timestamp) -> Option<Job> {
-    store.claim(&listing().account, &[Export::UsageDetail], now, SignedDuration::from_mins(5)).await.unwrap()
+    store.claim(&listing().account, &[Export::UsageDetail], &[], now, SignedDuration::from_mins(5)).await.unwrap()
 }
 
 async fn one<T>(store: &Store, sql: &'static str) -> T
