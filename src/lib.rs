@@ -27,7 +27,7 @@
 //! - Only [`store`] knows SQL, only [`cdn`] the gateway, only [`fetch::publish`] writes below the download folder, only
 //!   [`egress`] builds HTTP clients, only [`clock`] reads the time, only [`events`] logs above debug.
 //! - Reading, deciding and writing happen in one transaction, and none of them waits for the network.
-//! - Every loop has a bound, and no task outlives who started it.
+//! - Every loop that an answer could prolong has a bound, and no task outlives who started it.
 //!
 //! The file `ARCHITECTURE.md` tells the life of a task and of a file step by step.
 
