@@ -1,5 +1,6 @@
 //! cdn-usaged
 
+pub mod admin;
 pub mod assembly;
 pub mod cdn;
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod egress;
 pub mod events;
 pub mod fetch;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod once;
 pub mod poll;
