@@ -31,6 +31,7 @@
 //!
 //! The file `ARCHITECTURE.md` tells the life of a task and of a file step by step.
 
+pub mod admin;
 pub mod assembly;
 pub mod cdn;
 pub mod cli;
@@ -42,6 +43,7 @@ pub mod egress;
 pub mod events;
 pub mod fetch;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod notify;
 pub mod once;
