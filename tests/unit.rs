@@ -78,6 +78,8 @@ fn the_unit_starts_reloads_and_restarts_as_promised() {
             ("Restart", "always"),
             ("RestartPreventExitStatus", "78"),
             ("WatchdogSec", "60s"),
+            // Transitions are to be read from the journal, all of them.
+            ("LogRateLimitIntervalSec", "0"),
         ],
     );
     assert_is(&unit, "Install", &[("WantedBy", "multi-user.target")]);
