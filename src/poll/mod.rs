@@ -83,10 +83,14 @@ impl Poller {
     }
 }
 
-/// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text.
+/// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text
+/// behind a character that no id holds, since the whole row may be a number or a word that is another task's id.
 fn facts(page: &Page) -> PageFacts {
     let good = page.rows.iter().map(|row| id_key(row.id.as_str()));
-    let bad = page.rejected.iter().map(|row| id_key(row.id.as_ref().map_or(row.raw.as_str(), |id| id.as_str())));
+    let bad = page
+        .rejected
+        .iter()
+        .map(|row| row.id.as_ref().map_or_else(|| id_key(&format!("\0{}", row.raw)), |id| id_key(id.as_str())));
     PageFacts { total: page.total, size: page.size, keys: good.chain(bad).collect() }
 }
 
