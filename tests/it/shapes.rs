@@ -86,7 +86,7 @@ async fn the_two_published_samples_are_read_as_they_stand() {
     let row = r#"["11","success","2018-10-09T06:33:38.000Z","2018-10-09T06:35:46.000Z","2018-07-31T16:00:00.000Z","2018-08-31T15:59:59.000Z"]"#;
     assert_eq!(rows, [row, row]);
     let path = |export: &str| format!("main/{export}/{RANGE}_11.csv");
-    assert_eq!(world.published(), [path("usage"), path("usage-detail")]);
+    assert_eq!(world.published(), [path("usage-detail"), path("usage")]);
 }
 
 fn answer(world: &World, export: Export, content_type: &str, body: &str) {
