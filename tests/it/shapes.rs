@@ -124,6 +124,27 @@ async fn a_row_that_cannot_be_read_is_kept_and_said_and_costs_no_other_row() {
 }
 
 #[tokio::test]
+async fn a_nul_in_a_text_of_the_service_neither_costs_the_page_nor_is_seen_as_news_for_ever() {
+    let world = World::start().await;
+    world.add("1", Object::default());
+    for row in [
+        r#"{"TaskId":"a\u0000b","Status":"failed"}"#,
+        r#"{"TaskId":"a\u0000c","Status":"failed"}"#,
+        r#"{"TaskId":"2","Status":"re\u0000ticulating","TaskName":"x\u0000y"}"#,
+        r#"{"TaskId":"3","Status":"failed","TaskName":"\u0000"}"#,
+    ] {
+        world.cloud.add_task(MAIN, DETAIL, TaskSpec::default().with_raw_json(row));
+    }
+    let run = world.once(0).await;
+    assert_eq!(world.published(), [csv_path("1")], "{run}");
+    assert_eq!(world.number("SELECT count(*) FROM tasks WHERE task_id = 'a'").await, 0, "{run}");
+    let before = world.everything().await;
+    let again = world.once(0).await;
+    assert_eq!(world.everything().await, before, "{again}");
+    world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn an_id_that_no_file_name_can_hold_is_encoded_in_the_name() {
     let world = World::start().await;
     world.add("../../etc/passwd", Object::csv(2));
