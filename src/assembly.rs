@@ -9,8 +9,9 @@ use crate::{
     config::{self, Config, Environment},
     credentials::Provider,
     egress::{self, Downloads, EgressError, Policy, Surroundings},
-    fetch::{Area, Mode, OnAttempt, Queue, Settings},
-    model::task::{AccountName, ListingKey},
+    fetch::{Area, Mode, Queue, Settings},
+    model::task::ListingKey,
+    observer::Observer,
     poll::Poller,
     store::{Store, StoreError},
 };
@@ -48,27 +49,7 @@ pub struct World<'a> {
     /// Where everything is kept.
     pub store: &'a Store,
     /// Who is told.
-    pub observers: &'a Observers,
-}
-
-/// Told of every call, with its account.
-pub type OnCall = Arc<dyn Fn(&AccountName, &Attempt<'_>) + Send + Sync>;
-
-/// Who wants to be told, for counting.
-#[derive(Clone)]
-pub struct Observers {
-    /// Of every call.
-    pub on_call: OnCall,
-    /// Of every attempt at a download.
-    pub on_attempt: OnAttempt,
-}
-
-impl Observers {
-    /// Nobody.
-    #[must_use]
-    pub fn none() -> Self {
-        Self { on_call: Arc::new(|_, _| ()), on_attempt: Arc::new(|_, _, _| ()) }
-    }
+    pub observer: &'a Arc<dyn Observer>,
 }
 
 /// Why the parts do not fit together.
@@ -91,13 +72,13 @@ pub fn client(
     account: &config::Account,
     environment: &Environment,
     surroundings: Surroundings,
-    on_call: &OnCall,
+    observer: &Arc<dyn Observer>,
     permits: Arc<Permits>,
 ) -> Result<(Arc<Client>, Provider), EgressError> {
     // A connection that takes as long as a whole call may take is no use to it.
     let http = egress::api_client(config.poll.request_timeout, surroundings)?;
     let keys = Provider::new(account.credentials.clone(), environment.clone());
-    let (name, on_call) = (account.name.clone(), Arc::clone(on_call));
+    let (name, observer) = (account.name.clone(), Arc::clone(observer));
     let client = Client::new(
         account.name.clone(),
         account.endpoint.clone(),
@@ -107,7 +88,7 @@ pub fn client(
         config.retry.clone(),
         config.poll.request_timeout,
     )
-    .observed(Arc::new(move |attempt: &Attempt<'_>| on_call(&name, attempt)));
+    .observed(Arc::new(move |a: &Attempt<'_>| observer.called(&name, a.operation, a.code, a.duration)));
     Ok((Arc::new(client), keys))
 }
 
@@ -147,9 +128,8 @@ impl Assembly {
             accounts.push(Account::new(world, account, permits, &due).await?);
         }
         let settings = settings(world.config, world.surroundings, mode)?;
-        let on_attempt = Arc::clone(&world.observers.on_attempt);
-        let queue =
-            Queue::new(world.store.clone(), area, &world.config.storage, settings, Arc::clone(&due), on_attempt);
+        let observer = Arc::clone(world.observer);
+        let queue = Queue::new(world.store.clone(), area, &world.config.storage, settings, Arc::clone(&due), observer);
         Ok(Self { accounts, queue: Arc::new(queue), due })
     }
 
@@ -170,9 +150,8 @@ impl Account {
         permits: Arc<Permits>,
         due: &Arc<Notify>,
     ) -> Result<Self, AssemblyError> {
-        let on_call = &world.observers.on_call;
         let (client, keys) =
-            client(world.config, account, world.environment, world.surroundings, on_call, Arc::clone(&permits))?;
+            client(world.config, account, world.environment, world.surroundings, world.observer, Arc::clone(&permits))?;
         let mut pollers = Vec::new();
         for &export in &account.exports {
             let listing = ListingKey { account: account.name.clone(), export };
@@ -183,6 +162,7 @@ impl Account {
                 store: world.store.clone(),
                 config: world.config.poll.clone(),
                 due: Arc::clone(due),
+                observer: Arc::clone(world.observer),
             });
         }
         Ok(Self { config: account.clone(), permits, keys, pollers })

@@ -46,6 +46,7 @@ pub mod logging;
 pub mod metrics;
 pub mod model;
 pub mod notify;
+pub mod observer;
 pub mod once;
 pub mod poll;
 pub mod store;

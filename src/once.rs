@@ -115,9 +115,6 @@ pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outc
 /// Whether nothing is left to try: no download that has a link waits, and none that could still get one.
 async fn is_settled(store: &Store, all: &[ListingKey], swept: &Swept) -> Result<bool, StoreError> {
     let now = clock::now();
-    if store.waiting(all, now).await?.with_link > 0 {
-        return Ok(false);
-    }
     // A listing that cannot be read brings no link: what waits for one there stays undelivered.
     let readable: Vec<ListingKey> = all
         .iter()
@@ -125,7 +122,12 @@ async fn is_settled(store: &Store, all: &[ListingKey], swept: &Swept) -> Result<
         .filter(|(index, _)| swept.is_readable(*index))
         .map(|(_, listing)| listing.clone())
         .collect();
-    Ok(store.waiting(&readable, now).await?.wanted == 0)
+    if store.waiting(all, now).await?.with_link > 0 {
+        return Ok(false);
+    }
+    // Both counts of one look: a walk may have turned a wanted link into a waiting download since the one above.
+    let left = store.waiting(&readable, now).await?;
+    Ok(left.with_link == 0 && left.wanted == 0)
 }
 
 /// How the sweeps went so far, in the order of the listings.

@@ -25,6 +25,26 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The same for a line of JSON, which stays the same JSON: it leaves C1 controls and reordering marks as they are, but
+/// whoever looks at it has a terminal. They occur only inside strings, and all lie in the first plane, so the short
+/// escape means the same.
+#[must_use]
+pub fn json_visible(line: &str) -> Cow<'_, str> {
+    if !line.contains(is_hidden) {
+        return Cow::Borrowed(line);
+    }
+    let mut shown = String::with_capacity(line.len() + 16);
+    for c in line.chars() {
+        if is_hidden(c) {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// True for characters that act on a terminal or on the order of a line instead of being seen.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::{Failure, args::CheckArgs, once::check_secrets, output::Out};
 use crate::{
-    assembly::{self, Observers},
+    assembly,
     cdn::Permits,
     config::{Config, Environment},
     egress::Surroundings,
+    observer::{Nobody, Observer},
 };
 
 #[derive(Serialize)]
@@ -50,8 +51,14 @@ async fn online(config: &Config, environment: &Environment, args: &CheckArgs, ou
     let mut complete = true;
     for account in &config.accounts {
         let permits = Arc::new(Permits::new(&config.rate_limit));
-        let (client, keys) =
-            assembly::client(config, account, environment, Surroundings::System, &Observers::none().on_call, permits)?;
+        let (client, keys) = assembly::client(
+            config,
+            account,
+            environment,
+            Surroundings::System,
+            &(Arc::new(Nobody) as Arc<dyn Observer>),
+            permits,
+        )?;
         let origin = keys.get().await.ok().map(|c| c.origin);
         for &export in &account.exports {
             let answer = client.page(export, 1, 1).await;

@@ -19,11 +19,12 @@ use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _
 
 use super::{Failure, args::DemoArgs, output::Out, progress::Bars, tasks};
 use crate::{
-    assembly::{Assembly, Observers, World},
+    assembly::{Assembly, World},
     clock,
     config::{Config, Environment},
     egress::Surroundings,
     fetch::{Area, Condition, Mode},
+    observer::{Nobody, Observer},
     store::{Lock, Store, TaskFilter},
 };
 
@@ -61,7 +62,7 @@ async fn play(args: &DemoArgs, bars: &Bars, narrator: &narrator::Narrator) -> Re
         environment: &environment,
         surroundings: Surroundings::Loopback,
         store: &store,
-        observers: &Observers::none(),
+        observer: &(Arc::new(Nobody) as Arc<dyn Observer>),
     };
     let assembly = Assembly::new(&world, area.clone(), Mode::Once).await?;
     let finished = timeout(ENDS_WITHIN, work(&assembly, tasks, bars)).await;

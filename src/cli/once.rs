@@ -1,6 +1,6 @@
 //! `once`: the whole job, one time.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
-    assembly::{Assembly, Observers, World},
+    assembly::{Assembly, World},
     config::{self, Config, Environment},
     credentials::Provider,
     egress::Surroundings,
     events,
     fetch::{Area, Mode},
+    observer::{Nobody, Observer},
     once::{self, ListingOutcome, Outcome},
     store::{Lock, Store},
 };
@@ -51,7 +52,7 @@ pub(crate) async fn run(
         environment: &environment,
         surroundings: Surroundings::System,
         store: &store,
-        observers: &Observers::none(),
+        observer: &(Arc::new(Nobody) as Arc<dyn Observer>),
     };
     let assembly = Assembly::new(&world, area, Mode::Once).await?;
     let limit = async {

@@ -32,10 +32,10 @@ impl Out {
         writeln!(self.writer, "{}", text::visible(line)).map_err(failure)
     }
 
-    /// One object, on one line.
+    /// One object, on one line, with control characters from the network escaped.
     pub(crate) fn json(&mut self, row: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer(&mut self.writer, row).map_err(|e| failure(e.into()))?;
-        self.writer.write_all(b"\n").map_err(failure)
+        let line = serde_json::to_string(row).map_err(|e| failure(e.into()))?;
+        writeln!(self.writer, "{}", text::json_visible(&line)).map_err(failure)
     }
 
     /// A table, with control characters from the network made visible; nothing when it has no rows.

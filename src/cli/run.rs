@@ -3,15 +3,18 @@
 use std::{path::Path, sync::Arc};
 
 use tokio::{
+    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, mpsc},
+    task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{Failure, once};
 use crate::{
-    assembly::Observers,
+    admin::{self, AdminState},
     config::{Config, Environment},
-    daemon::{Daemon, Origin, Parts, Requests},
+    daemon::{Daemon, Origin, Parts, Requests, Watch},
     events, logging,
     notify::Notifier,
     store::{Lock, Store},
@@ -87,19 +90,26 @@ async fn work(
     let _lock = Lock::take(&config.storage.state_dir)?;
     let area = once::open_area(&config.storage)?;
     let store = Store::open(&config.storage.state_dir).await?;
+    let listener = match &config.http {
+        Some(http) => Some(TcpListener::bind(http.listen).await.map_err(|e| {
+            Failure::other(format!("cannot listen on {} (http.listen): {e}; name another address or port", http.listen))
+        })?),
+        None => None,
+    };
+    let watch = Arc::new(Watch::new().map_err(Failure::other)?);
     let notifier = Notifier::from_environment(&environment);
     let origin = Origin { path: path.to_owned(), environment };
-    let parts = Parts {
-        origin,
-        config,
-        log,
-        notifier,
-        observers: Observers::none(),
-        on_turn: Arc::new(|_, _| ()),
-        store: store.clone(),
-        area,
-    };
+    let parts = Parts { origin, config, log, notifier, watch: Arc::clone(&watch), store: store.clone(), area };
+    let admin_stop = CancellationToken::new();
+    let mut admin = JoinSet::new();
+    if let Some(listener) = listener {
+        let state =
+            AdminState { store: store.clone(), metrics: watch.metrics().clone(), health: Arc::clone(watch.health()) };
+        admin.spawn(admin::serve(listener, state, admin_stop.clone()));
+    }
     let outcome = run_daemon(parts, requests).await;
+    admin_stop.cancel();
+    while admin.join_next().await.is_some() {}
     store.close().await;
     events::daemon_stopped();
     outcome

@@ -4,6 +4,7 @@ use super::Failure;
 use crate::{
     model::task::{AccountName, Export, ListingKey, TaskId, TaskKey},
     store::{Store, TaskFilter, TaskRow},
+    text::visible,
 };
 
 /// Candidates that are named when an id is ambiguous.
@@ -43,13 +44,13 @@ pub(crate) async fn find(store: &Store, reference: &str) -> Result<(TaskKey, Tas
         let filter = TaskFilter { task_id: Some(reference.to_owned()), ..TaskFilter::default() };
         found = store.tasks(&filter, CANDIDATES_MAX, 0).await?;
     }
-    let shown = crate::text::visible(reference).into_owned();
+    let shown = visible(reference);
     match found.as_slice() {
         [] => Err(Failure::other(format!("no task {shown} is known; `cdn-usaged tasks` shows those that are"))),
         [row] => Ok((key_of(row)?, row.clone())),
         several => {
             let names: Vec<String> =
-                several.iter().map(|r| format!("{}/{}/{}", r.account, r.export, r.task_id)).collect();
+                several.iter().map(|r| format!("{}/{}/{}", r.account, r.export, visible(&r.task_id))).collect();
             let names = names.join("\n  ");
             Err(Failure::usage(format!("task {shown} is ambiguous; name one of\n  {names}")))
         }

@@ -10,6 +10,7 @@
 //! it again, and the database says where to go on.
 
 mod reload;
+mod watch;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    assembly::{Account, Assembly, AssemblyError, Observers, World},
+    assembly::{Account, Assembly, AssemblyError, World},
     cdn::Permits,
     clock,
     config::{self, Config, Environment},
@@ -31,9 +32,12 @@ use crate::{
     logging,
     model::task::AccountName,
     notify::Notifier,
-    poll::{AccountGate, ListingLoop, OnTurn},
+    observer::Observer,
+    poll::{AccountGate, ListingLoop},
     store::Store,
 };
+
+pub use self::watch::Watch;
 
 /// The daemon looks after itself at least this often, and feeds the watchdog then.
 const TURN_EVERY: Duration = Duration::from_secs(5);
@@ -93,8 +97,8 @@ pub struct Daemon {
     config: Config,
     log: logging::Handle,
     notifier: Notifier,
-    observers: Observers,
-    on_turn: OnTurn,
+    watch: Arc<Watch>,
+    observer: Arc<dyn Observer>,
     store: Store,
     queue: Arc<Queue>,
     due: Arc<Notify>,
@@ -113,10 +117,8 @@ pub struct Parts {
     pub log: logging::Handle,
     /// Tells the service manager.
     pub notifier: Notifier,
-    /// Told of calls and attempts.
-    pub observers: Observers,
-    /// Told of polls.
-    pub on_turn: OnTurn,
+    /// Counts and judges.
+    pub watch: Arc<Watch>,
     /// Open; the daemon does not close it.
     pub store: Store,
     /// The download folder.
@@ -129,13 +131,15 @@ impl Daemon {
     /// # Errors
     /// When the parts do not fit together.
     pub async fn new(parts: Parts) -> Result<Self, DaemonError> {
-        let Parts { origin, config, log, notifier, observers, on_turn, store, area } = parts;
+        let Parts { origin, config, log, notifier, watch, store, area } = parts;
+        let observer: Arc<dyn Observer> = Arc::clone(&watch) as Arc<dyn Observer>;
+        watch.begin(&config, &store).await.map_err(AssemblyError::from)?;
         let world = World {
             config: &config,
             environment: &origin.environment,
             surroundings: Surroundings::System,
             store: &store,
-            observers: &observers,
+            observer: &observer,
         };
         let assembly = Assembly::new(&world, area, Mode::Daemon).await?;
         let due = assembly.due;
@@ -148,8 +152,8 @@ impl Daemon {
             config,
             log,
             notifier,
-            observers,
-            on_turn,
+            watch,
+            observer,
             store,
             due,
         };
@@ -177,7 +181,6 @@ impl Daemon {
                 keys: keys.clone(),
                 wanted: Arc::clone(&self.queue.ended),
                 failures_max: self.config.download.max_attempts,
-                on_turn: Arc::clone(&self.on_turn),
             };
             let stop = stop.clone();
             self.loops.spawn(async move { run.run(&stop).await });
@@ -257,7 +260,9 @@ impl Daemon {
         let since_beat = clock::instant().saturating_duration_since(self.queue.last_beat());
         if since_beat < QUEUE_HANGS_AFTER {
             self.notifier.watchdog();
+            self.watch.beat();
         }
+        self.watch.measure(&self.queue);
         if let Ok(waiting) = self.store.waiting(&self.queue.settings().listings, clock::now()).await {
             let running = self.queue.board.transfers().len();
             let (accounts, listings) = (self.accounts.len(), self.expected_loops());

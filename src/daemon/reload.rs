@@ -36,7 +36,7 @@ impl Daemon {
             environment: &self.origin.environment,
             surroundings: Surroundings::System,
             store: &self.store,
-            observers: &self.observers,
+            observer: &self.observer,
         };
         let mut started = Vec::new();
         for account in new.accounts.iter().filter(|a| restarted.contains(&a.name)) {
@@ -54,6 +54,7 @@ impl Daemon {
             }
         }
         self.queue.set_settings(settings);
+        self.watch.set_listings(&new);
         self.config = new;
         for account in started {
             self.start(account);

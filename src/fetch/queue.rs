@@ -28,10 +28,8 @@ use crate::{
     clock, config,
     egress::Downloads,
     events,
-    model::{
-        download::AttemptResult,
-        task::{AccountName, Export, ListingKey},
-    },
+    model::task::{AccountName, Export, ListingKey},
+    observer::Observer,
     store::{Store, StoreError, Waiting},
 };
 
@@ -62,9 +60,6 @@ pub enum Mode {
     Daemon,
 }
 
-/// Told how each attempt ended, and how many bytes it brought.
-pub type OnAttempt = Arc<dyn Fn(&ListingKey, AttemptResult, u64) + Send + Sync>;
-
 /// Downloads what is due.
 pub struct Queue {
     /// Where the queue is kept.
@@ -86,7 +81,7 @@ pub struct Queue {
     pub low: AtomicBool,
     hosts: Hosts,
     beat: Mutex<Instant>,
-    on_attempt: OnAttempt,
+    observer: Arc<dyn Observer>,
 }
 
 /// Why the queue stopped by itself.
@@ -109,7 +104,7 @@ impl Queue {
         storage: &config::Storage,
         settings: Settings,
         due: Arc<Notify>,
-        on_attempt: OnAttempt,
+        observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
             store,
@@ -123,7 +118,7 @@ impl Queue {
             low: AtomicBool::new(false),
             hosts: Hosts::default(),
             beat: Mutex::new(clock::instant()),
-            on_attempt,
+            observer,
         }
     }
 
@@ -200,6 +195,7 @@ impl Queue {
             Ok(value) => Ok(Some(value)),
             Err(QueueError::Store(e)) if settings.mode == Mode::Daemon => {
                 events::store_failed(&e.to_string());
+                self.observer.store_failed();
                 *is_broken = true;
                 Ok(None)
             }

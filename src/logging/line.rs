@@ -9,7 +9,7 @@ use tracing::{
 };
 
 use super::OURS;
-use crate::text::{is_hidden, redact, visible};
+use crate::text::{json_visible, redact, visible};
 
 /// Names that the line itself uses; a field of that name gets a prefix, so that no JSON name occurs twice.
 const RESERVED: [&str; 5] = ["timestamp", "level", "event", "message", "target"];
@@ -61,19 +61,7 @@ impl Line {
             put(name, value);
         }
         out.push('}');
-        // JSON leaves C1 controls and reordering marks as they are, but whoever looks at the log has a terminal. They
-        // occur only inside strings, and all lie in the first plane, so the short escape means the same.
-        if out.contains(is_hidden) {
-            out = out.chars().fold(String::with_capacity(out.len() + 16), |mut safe, c| {
-                if is_hidden(c) {
-                    let _ = write!(safe, "\\u{:04x}", u32::from(c));
-                } else {
-                    safe.push(c);
-                }
-                safe
-            });
-        }
-        out
+        json_visible(&out).into_owned()
     }
 
     pub(super) fn text(&self, colour: bool) -> String {

@@ -19,13 +19,16 @@ use std::{
 use jiff::Timestamp;
 use prometheus::TextEncoder;
 
-pub use self::results::{AttemptResult, Folder, PollResult};
+pub use self::results::{Folder, PollResult};
 use self::{
     families::Families,
     words::{CODES, OTHER, STATES, STATUSES, TRANSITIONS, known},
 };
 use crate::{
-    model::task::{AccountName, Export, ListingKey},
+    model::{
+        download::AttemptResult,
+        task::{AccountName, Export, ListingKey},
+    },
     store::Counted,
 };
 

@@ -23,35 +23,6 @@ impl PollResult {
     }
 }
 
-/// How an attempt at a download ended: the words of `attempts.result`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptResult {
-    /// A file was published.
-    Stored,
-    /// It is the one that is there.
-    Unchanged,
-    /// It will be tried again.
-    Failed,
-    /// It will not.
-    Abandoned,
-    /// The daemon stopped.
-    Interrupted,
-}
-
-impl AttemptResult {
-    pub(super) const ALL: [Self; 5] = [Self::Stored, Self::Unchanged, Self::Failed, Self::Abandoned, Self::Interrupted];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::Unchanged => "unchanged",
-            Self::Failed => "failed",
-            Self::Abandoned => "abandoned",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
 /// Whose file system is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {

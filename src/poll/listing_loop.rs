@@ -18,6 +18,7 @@ use super::{PollError, Poller};
 use crate::{
     cdn::{CallError, Disposition},
     clock, events,
+    observer::Turn,
     store::StoreError,
 };
 
@@ -73,20 +74,6 @@ fn stamps(keys: &[PathBuf]) -> Vec<(PathBuf, Option<SystemTime>)> {
     keys.iter().map(|path| (path.clone(), std::fs::metadata(path).and_then(|m| m.modified()).ok())).collect()
 }
 
-/// How a turn of the loop went, for whoever watches.
-#[derive(Debug, Clone, Copy)]
-pub struct Turn {
-    /// Whether a poll succeeded.
-    pub ok: bool,
-    /// For a sweep, whether it was consistent.
-    pub consistent: Option<bool>,
-    /// The pause until the next.
-    pub interval: Duration,
-}
-
-/// Told of every poll.
-pub type OnTurn = Arc<dyn Fn(&Poller, Turn) + Send + Sync>;
-
 /// One listing, polled until it is stopped.
 pub struct ListingLoop {
     /// What is polled.
@@ -99,8 +86,6 @@ pub struct ListingLoop {
     pub wanted: Arc<Notify>,
     /// `download.max_attempts`: how often a download may miss its link.
     pub failures_max: u32,
-    /// Told of every poll.
-    pub on_turn: OnTurn,
 }
 
 /// What the loop does next.
@@ -136,10 +121,8 @@ impl ListingLoop {
             };
             if let Err(e) = done {
                 events::store_failed(&e.to_string());
-                (self.on_turn)(
-                    &self.poller,
-                    Turn { ok: false, consistent: None, interval: self.poller.config.interval },
-                );
+                self.poller.observer.store_failed();
+                self.tell(Some(&e.to_string()), None, self.poller.config.interval);
                 memory.next_poll = clock::instant() + self.poller.config.interval;
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -164,26 +147,30 @@ impl ListingLoop {
                 }
             }
             Next::Poll => {
-                let (pause, ok, consistent) = match self.poll(memory.sweep_due, stop).await {
+                let (pause, error, consistent) = match self.poll(memory.sweep_due, stop).await {
                     Err(PollError::Stopped) => return Ok(()),
                     Err(PollError::Store(e)) => return Err(e),
                     Err(PollError::Call(e)) => {
                         memory.failures = memory.failures.saturating_add(1);
-                        (self.failed(&e, memory.failures).await?, false, None)
+                        (self.failed(&e, memory.failures).await?, Some(e.to_string()), None)
                     }
                     Ok(done) => {
                         memory.failures = 0;
                         memory.sweep_due = done.sweep_due;
                         self.gate.accept();
                         let pause = if done.sweep_due { self.poller.config.interval } else { self.interval().await? };
-                        (pause, true, done.consistent)
+                        (pause, None, done.consistent)
                     }
                 };
-                (self.on_turn)(&self.poller, Turn { ok, consistent, interval: pause });
+                self.tell(error.as_deref(), consistent, pause);
                 memory.next_poll = clock::instant() + pause.mul_f64(1.0 + JITTER * rand::random::<f64>());
             }
         }
         Ok(())
+    }
+
+    fn tell(&self, error: Option<&str>, consistent: Option<bool>, interval: Duration) {
+        self.poller.observer.polled(&self.poller.listing, Turn { error, consistent, interval });
     }
 
     /// A restart goes on where the last process was: the poll that would have come next.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    listing_loop::{AccountGate, ListingLoop, OnTurn, Turn},
+    listing_loop::{AccountGate, ListingLoop},
     quick::QuickReport,
     sweep::SweepReport,
     walk::Served,
@@ -21,14 +21,16 @@ use crate::{
     cdn::{CallError, Client, Page},
     clock, config, events,
     model::{
+        observe::Kind,
         sweep::{PageFacts, id_key},
-        task::{ListingKey, TaskKey},
+        task::{ListingKey, Status, TaskKey},
     },
+    observer::Observer,
     store::{Applied, RawRow, Recorded, Store, StoreError},
 };
 
 /// Reads one listing and applies what it shows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Poller {
     /// Which listing.
     pub listing: ListingKey,
@@ -40,6 +42,8 @@ pub struct Poller {
     pub config: config::Poll,
     /// Told when a download became due.
     pub due: Arc<Notify>,
+    /// Told of what is found.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Why a poll failed.
@@ -86,39 +90,49 @@ impl Poller {
         let applied =
             self.store.apply_page(&self.listing, number, &page.rows, &rejected, request_id, revive_before, now).await?;
         for recorded in &applied.recorded {
-            log_transition(&self.listing, recorded, request_id);
+            self.tell(recorded, request_id);
         }
-        for row in &page.rejected {
-            events::row_rejected(&self.listing, row.id.as_ref().map(|id| id.as_str()), &row.error);
+        for (row, is_new) in page.rejected.iter().zip(&applied.new_raw_rows) {
+            self.observer.row_rejected();
+            // One that is kept already has been said; it comes with every poll.
+            if *is_new {
+                events::row_rejected(&self.listing, row.id.as_ref().map(|id| id.as_str()), &row.error);
+            }
         }
         if applied.queued {
             self.due.notify_one();
         }
         Ok(applied)
     }
+
+    /// Says what has been committed.
+    fn tell(&self, recorded: &Recorded, request_id: Option<&str>) {
+        let task = TaskKey { listing: self.listing.clone(), id: recorded.id.clone() };
+        let remote_updated_at = recorded.remote_updated_at.map(clock::rfc3339);
+        let is_gone = recorded.kind == Kind::Unlisted;
+        events::task_transition(
+            &task,
+            &events::Transition {
+                kind: recorded.kind.as_str(),
+                name: recorded.name.as_deref(),
+                from: recorded.from.as_ref().map(|s| s.as_str()),
+                to: recorded.to.as_str(),
+                remote_updated_at: remote_updated_at.as_deref(),
+                request_id,
+                notable: is_gone || recorded.to == Status::Failed || !recorded.to.is_known(),
+            },
+        );
+        self.observer.changed(&self.listing, if is_gone { "unlisted" } else { recorded.to.as_str() });
+    }
 }
 
-/// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text.
+/// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text
+/// behind a character that no id holds, since the whole row may be a number or a word that is another task's id.
 fn facts(page: &Page) -> PageFacts {
     let good = page.rows.iter().map(|row| id_key(row.id.as_str()));
-    let bad = page.rejected.iter().map(|row| id_key(row.id.as_ref().map_or(row.raw.as_str(), |id| id.as_str())));
+    let bad = page
+        .rejected
+        .iter()
+        .map(|row| row.id.as_ref().map_or_else(|| id_key(&format!("\0{}", row.raw)), |id| id_key(id.as_str())));
     PageFacts { total: page.total, size: page.size, keys: good.chain(bad).collect() }
-}
-
-fn log_transition(listing: &ListingKey, recorded: &Recorded, request_id: Option<&str>) {
-    let task = TaskKey { listing: listing.clone(), id: recorded.id.clone() };
-    let remote_updated_at = recorded.remote_updated_at.map(clock::rfc3339);
-    let gone = recorded.kind == crate::model::observe::Kind::Unlisted;
-    events::task_transition(
-        &task,
-        &events::Transition {
-            kind: recorded.kind.as_str(),
-            name: recorded.name.as_deref(),
-            from: recorded.from.as_ref().map(|s| s.as_str()),
-            to: recorded.to.as_str(),
-            remote_updated_at: remote_updated_at.as_deref(),
-            request_id,
-            notable: gone || recorded.to.as_str() == "failed" || !recorded.to.is_known(),
-        },
-    );
 }

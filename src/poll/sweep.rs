@@ -4,7 +4,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{PollError, Poller, facts, log_transition};
+use super::{PollError, Poller, facts};
 use crate::{
     clock,
     events::{self, PollCompleted},
@@ -57,7 +57,7 @@ impl Poller {
         let verdict = plan.verdict();
         let end = self.store.finish_sweep(&self.listing, &verdict, began, self.apart(), clock::now()).await?;
         for recorded in &end.unlisted {
-            log_transition(&self.listing, recorded, None);
+            self.tell(recorded, None);
         }
         if let Some(previous) = end.suspect {
             events::poll_suspect(&self.listing, verdict.total.unwrap_or(0), previous);

@@ -321,7 +321,8 @@ impl Store {
         .await
     }
 
-    /// Counts what the queue of these accounts and exports still has to do.
+    /// Counts what the queue of these accounts and exports still has to do. In one statement: between two, a download
+    /// could go from what the second counts to what the first does.
     ///
     /// # Errors
     /// When the database fails.
@@ -330,7 +331,8 @@ impl Store {
         let rows = sqlx::query(
             "SELECT count(*) FILTER (WHERE d.link IS NOT NULL OR d.active_since IS NOT NULL) AS with_link,
                     count(*) FILTER (WHERE d.wanted_at IS NOT NULL AND d.active_since IS NULL) AS wanted,
-                    min(iif(d.link IS NOT NULL AND d.active_since IS NULL, COALESCE(d.not_before, ?2), NULL)) AS next_due
+                    min(iif(d.link IS NOT NULL AND d.active_since IS NULL, COALESCE(d.not_before, ?2), NULL)) AS next_due,
+                    (SELECT count(*) FROM downloads WHERE active_since IS NOT NULL AND state = 'active') AS active
              FROM json_each(?1) AS j
              CROSS JOIN downloads AS d
              WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1",
@@ -340,15 +342,10 @@ impl Store {
         .fetch_one(&self.readers)
         .await
         .map_err(failed())?;
-        let active: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM downloads WHERE active_since IS NOT NULL AND state = 'active'")
-                .fetch_one(&self.readers)
-                .await
-                .map_err(failed())?;
+        let count = |column: &'static str| rows.try_get::<i64, _>(column).map(super::unsigned).map_err(failed());
         Ok(Waiting {
-            with_link: rows.try_get::<i64, _>("with_link").map(super::unsigned).map_err(failed())?
-                + super::unsigned(active),
-            wanted: rows.try_get::<i64, _>("wanted").map(super::unsigned).map_err(failed())?,
+            with_link: count("with_link")? + count("active")?,
+            wanted: count("wanted")?,
             next_due: self.time("downloads.not_before", rows.try_get("next_due").map_err(failed())?)?,
         })
     }

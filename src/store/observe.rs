@@ -53,8 +53,8 @@ pub struct Applied {
     pub refreshed: Vec<TaskId>,
     /// Whether any download became due.
     pub queued: bool,
-    /// Rows that were never rejected before.
-    pub new_raw_rows: usize,
+    /// For each rejected row, whether it was never rejected before.
+    pub new_raw_rows: Vec<bool>,
 }
 
 /// How many rejected rows of a listing are kept: enough to see what is wrong, no more.
@@ -267,10 +267,23 @@ impl Store {
         rejected: &[RawRow],
         request_id: Option<&str>,
         now: Timestamp,
-    ) -> Result<usize, sqlx::Error> {
-        let mut new = 0;
+    ) -> Result<Vec<bool>, sqlx::Error> {
+        let mut new = Vec::new();
         for row in rejected {
-            let done = sqlx::query(
+            let digest = sha256_hex(row.raw.as_bytes());
+            let is_known: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM rejected_rows WHERE account = ?1 AND export = ?2 AND digest = ?3)",
+            )
+            .bind(listing.account.as_str())
+            .bind(listing.export.as_str())
+            .bind(&digest)
+            .fetch_one(&mut *db)
+            .await?;
+            new.push(!is_known);
+            if is_known {
+                continue;
+            }
+            sqlx::query(
                 "INSERT INTO rejected_rows (account, export, digest, raw, error, first_seen_at, request_id)
                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
                  WHERE (SELECT count(*) FROM rejected_rows WHERE account = ?1 AND export = ?2) < ?8
@@ -278,7 +291,7 @@ impl Store {
             )
             .bind(listing.account.as_str())
             .bind(listing.export.as_str())
-            .bind(sha256_hex(row.raw.as_bytes()))
+            .bind(digest)
             .bind(&row.raw)
             .bind(&row.error)
             .bind(rfc3339(now))
@@ -286,7 +299,6 @@ impl Store {
             .bind(RAW_ROWS_MAX)
             .execute(&mut *db)
             .await?;
-            new += usize::try_from(done.rows_affected()).unwrap_or(0);
         }
         Ok(new)
     }

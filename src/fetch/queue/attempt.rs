@@ -67,7 +67,7 @@ impl Queue {
             Some(Ok(Outcome::Fetched(fetched))) => self.publish(&settings, &job, fetched).await?,
             Some(Err(error)) => self.fail(&settings, &job, error).await?,
         };
-        (self.on_attempt)(&job.key.listing, result, place.progress.received_bytes());
+        self.observer.attempted(&job.key.listing, result, place.progress.received_bytes());
         Ok(())
     }
 

@@ -1,0 +1,307 @@
+//! The commands that only look.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use cloudsim::{AccountSpec, Object, OssFault, OssMatch, TaskSpec};
+use serde_json::Value;
+
+use crate::common::{DETAIL, MAIN, USAGE, World, csv_path, finish, is_root};
+
+const TASKS: [&str; 12] = [
+    "account",
+    "export",
+    "task_id",
+    "name",
+    "status",
+    "created_at",
+    "updated_at",
+    "range_start",
+    "range_end",
+    "first_seen_at",
+    "last_seen_at",
+    "unlisted_at",
+];
+const DOWNLOADS: [&str; 9] =
+    ["state", "attempt", "not_before", "path", "bytes", "sha256", "reason", "error", "stored_at"];
+const TRANSITIONS: [&str; 10] = [
+    "id",
+    "account",
+    "export",
+    "task_id",
+    "kind",
+    "from_status",
+    "to_status",
+    "remote_updated_at",
+    "observed_at",
+    "request_id",
+];
+const ATTEMPTS: [&str; 13] = [
+    "id",
+    "account",
+    "export",
+    "task_id",
+    "attempt",
+    "started_at",
+    "ended_at",
+    "result",
+    "reason",
+    "error",
+    "from_byte",
+    "to_byte",
+    "request_id",
+];
+const FILES: [&str; 13] = [
+    "id",
+    "account",
+    "export",
+    "task_id",
+    "revision",
+    "path",
+    "bytes",
+    "sha256",
+    "crc64",
+    "etag",
+    "verified_by",
+    "remote_updated_at",
+    "stored_at",
+];
+
+#[track_caller]
+fn assert_has(row: &Value, columns: &[&str]) {
+    let object = row.as_object().unwrap();
+    for column in columns {
+        assert!(object.contains_key(*column), "{column} is not in {row}");
+    }
+}
+
+fn ids(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|r| r["task_id"].as_str().unwrap()).collect()
+}
+
+/// Two accounts: stored, given up, failed and unfinished tasks.
+async fn varied() -> World {
+    let mut world = World::start().await;
+    world.set_exports("main", &[DETAIL, USAGE]);
+    world.add_account("branch", AccountSpec::new("LTAIbranch", "secret-of-branch"), &[DETAIL]);
+    world.cloud.add_task(MAIN, DETAIL, TaskSpec::default().with_id("stored").with_name("traffic"));
+    world.add("bad", Object::csv(9));
+    world.cloud.script_oss(OssMatch::Task("bad".to_owned()), OssFault::WrongCrc, u32::MAX);
+    world.cloud.add_task(MAIN, USAGE, TaskSpec::default().with_id("failed").with_status("failed"));
+    world.cloud.add_task(MAIN, USAGE, TaskSpec::default().with_id("odd").with_status("Reticulating"));
+    world.cloud.add_task("LTAIbranch", DETAIL, TaskSpec::default().with_id("other"));
+    world.once(1).await;
+    world
+}
+
+#[tokio::test]
+async fn the_tables_and_the_json_have_the_promised_columns() {
+    let world = varied().await;
+    let downloads = ["account", "export", "task_id"].into_iter().chain(DOWNLOADS).collect::<Vec<_>>();
+    let listings = [
+        "account",
+        "export",
+        "endpoint",
+        "total",
+        "last_poll_at",
+        "last_sweep_at",
+        "last_consistent_sweep_at",
+        "error",
+    ];
+    let promised: [(&str, &[&str]); 6] = [
+        ("listings", &listings),
+        ("tasks", &TASKS),
+        ("transitions", &TRANSITIONS),
+        ("downloads", &downloads),
+        ("attempts", &ATTEMPTS),
+        ("files", &FILES),
+    ];
+    for (table, columns) in promised {
+        let has = world.columns(table).await;
+        assert!(columns.iter().all(|c| has.iter().any(|h| h == c)), "{table}: {has:?}");
+    }
+
+    let rows = world.run(&["tasks", "--json"]).await.expect(0).rows();
+    assert_eq!(rows.len(), 5);
+    for row in &rows {
+        assert_has(row, &TASKS);
+        assert_has(row, &["download"]);
+        if !row["download"].is_null() {
+            assert_has(&row["download"], &DOWNLOADS);
+        }
+    }
+    let find = |id: &str| rows.iter().find(|r| r["task_id"] == id).unwrap();
+    assert!(find("failed")["download"].is_null() && find("odd")["download"].is_null());
+    assert_eq!(find("odd")["status"], "reticulating");
+    assert_eq!(find("stored")["name"], "traffic");
+    assert_eq!(find("stored")["download"]["path"], csv_path("stored"));
+    assert_eq!(find("bad")["download"]["reason"], "integrity");
+
+    let rows = world.run(&["history", "bad", "--json"]).await.expect(0).rows();
+    let types: Vec<_> = rows.iter().map(|r| r["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["transition", "attempt", "attempt", "attempt"]);
+    assert_has(&rows[0], &TRANSITIONS);
+    assert_has(&rows[1], &ATTEMPTS);
+    assert!(rows[0]["request_id"].is_string() && rows[1]["request_id"].is_string());
+    let rows = world.run(&["history", "main/usage-detail/stored", "--json"]).await.expect(0).rows();
+    let file = rows.iter().find(|r| r["type"] == "file").unwrap();
+    assert_has(file, &FILES);
+    assert_eq!((file["verified_by"].as_str(), file["revision"].as_i64()), (Some("crc64"), Some(1)));
+    assert!(file["crc64"].as_str().unwrap().parse::<u64>().is_ok());
+    for row in &rows {
+        let text = row.to_string();
+        assert!(!text.contains("Signature"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn tasks_are_filtered_as_asked() {
+    let world = varied().await;
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["--account", "branch"], &["other"]),
+        (&["--export", "usage"], &["failed", "odd"]),
+        (&["--status", "success", "--account", "main"], &["bad", "stored"]),
+        (&["--status", "FAILED"], &["failed"]),
+        (&["--state", "abandoned"], &["bad"]),
+        (&["--state", "stored", "--account", "main"], &["stored"]),
+        (&["--state", "pending"], &[]),
+        (&["--since", "1h"], &["other", "failed", "odd", "bad", "stored"]),
+        (&["--since", "2099-01-01T00:00:00Z"], &[]),
+        (&["--since", "2001-01-01T00:00:00Z", "--status", "reticulating"], &["odd"]),
+    ];
+    for (filter, wanted) in cases {
+        let args: Vec<&str> = ["tasks", "--json"].into_iter().chain(filter.iter().copied()).collect();
+        let rows = world.run(&args).await.expect(0).rows();
+        let (mut found, mut wanted) = (ids(&rows), wanted.to_vec());
+        found.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted, "{filter:?}");
+    }
+    world.run(&["tasks", "--since", "yesterday-ish"]).await.expect(2);
+    world.run(&["tasks", "--state", "lost"]).await.expect(2);
+    let table = world.run(&["tasks"]).await.expect(0).stdout;
+    assert!(table.contains("main/usage-detail/stored") && table.contains("reticulating"), "{table}");
+    assert!(!table.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[tokio::test]
+async fn a_consumer_of_files_remembers_where_it_was() {
+    let world = World::start().await;
+    for n in 1..=5_u64 {
+        world.add(&n.to_string(), Object::csv(n));
+    }
+    world.once(0).await;
+    let rows = world.run(&["files", "--json"]).await.expect(0).rows();
+    assert_eq!(rows.len(), 5);
+    for row in &rows {
+        assert_has(row, &FILES);
+    }
+    let known: Vec<i64> = rows.iter().map(|r| r["id"].as_i64().unwrap()).collect();
+    assert!(known.is_sorted_by(|a, b| a < b), "{known:?}");
+    let after = world.run(&["files", "--json", "--after", &known[2].to_string()]).await.expect(0).rows();
+    assert_eq!(after.iter().map(|r| r["id"].as_i64().unwrap()).collect::<Vec<_>>(), known[3..]);
+
+    world.add("6", Object::csv(6));
+    world.once(0).await;
+    let after = world.run(&["files", "--json", "--after", &known[4].to_string()]).await.expect(0).rows();
+    assert_eq!(ids(&after), ["6"]);
+    let after = world.run(&["files", "--json", "--after", "999999"]).await.expect(0);
+    assert_eq!(after.stdout, "");
+}
+
+#[tokio::test]
+async fn an_account_that_was_taken_out_of_the_configuration_keeps_its_rows_and_is_shown_as_unconfigured() {
+    let mut world = varied().await;
+    world.cloud.clear_scripts();
+    world.forget_account("branch");
+    world.cloud.clear_history();
+    world.once(0).await;
+    assert!(world.cloud.gateway_calls().iter().all(|c| c.access_key_id == MAIN));
+    let table = world.run(&["tasks"]).await.expect(0).stdout;
+    for line in table.lines().skip(1) {
+        assert_eq!(line.contains("unconfigured"), line.contains("branch/"), "{line}");
+    }
+    assert!(table.contains("branch/usage-detail/other"), "{table}");
+    let rows = world.run(&["tasks", "--json"]).await.expect(0).rows();
+    let unconfigured: Vec<_> = rows.iter().filter(|r| r["configured"] == false).cloned().collect();
+    assert_eq!(ids(&unconfigured), ["other"]);
+}
+
+#[tokio::test]
+async fn control_characters_from_the_network_never_reach_a_terminal() {
+    let mut world = World::start().await;
+    world.set_exports("main", &[DETAIL, USAGE]);
+    let nasty = "a\u{1b}[2J\n\u{7f}\u{9b}31m\u{202e}evil\u{2066}\u{2028}z\r";
+    for export in [DETAIL, USAGE] {
+        let task = TaskSpec::default().with_id(format!("id{nasty}")).with_name(nasty);
+        world.cloud.add_task(MAIN, export, task);
+    }
+    world.cloud.add_task(MAIN, DETAIL, TaskSpec::default().with_id("2").with_status(format!("w{nasty}")));
+    let message = format!("no {nasty}");
+    let refusal = OssFault::Error { status: 503, code: format!("C{nasty}"), message, ec: nasty.to_owned() };
+    world.cloud.script_oss(OssMatch::Any, refusal, 2);
+    world.cloud.script_gateway(
+        cloudsim::GatewayMatch::Any,
+        cloudsim::GatewayFault::Error(cloudsim::ApiError::new("ServiceBusy", 503).with_message(nasty)),
+        1,
+    );
+    let id = world.cloud.tasks(MAIN, DETAIL)[0].0.clone();
+    let qualified = format!("main/usage-detail/{id}");
+    let mut runs = Vec::new();
+    for format in ["\"json\"", "\"text\""] {
+        world.set("log.format", format);
+        runs.push(world.run(&["once"]).await);
+    }
+    for command in [
+        ["tasks"].as_slice(),
+        &["tasks", "--json"],
+        &["files"],
+        &["files", "--json"],
+        &["history", &qualified],
+        &["history", &qualified, "--json"],
+        &["history", &id],
+        &["history", &format!("{id}x")],
+        &["retry", &qualified],
+        &["retry", &qualified, "--json"],
+        &["retry", &id],
+        &["verify", "--json"],
+    ] {
+        runs.push(world.run(command).await);
+    }
+    assert!(runs[2].stdout.contains("evil"), "{}", runs[2]);
+    for run in &runs {
+        for text in [&run.stdout, &run.stderr] {
+            let hidden = |c: &char| *c != '\n' && cdn_usaged::text::is_hidden(*c);
+            assert_eq!(text.chars().find(hidden), None, "{:?}", text);
+        }
+        assert!(!run.stderr.contains("\nevil") && !run.stdout.contains("\n\\u{7f}"), "{run}");
+    }
+    // It is the same text all the same.
+    let rows = runs[3].rows();
+    assert!(rows.iter().any(|r| r["name"] == nasty), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_only_read_can_look_while_nothing_runs() {
+    if !is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let world = varied().await;
+    // Somebody of the group that the folder belongs to: it may read, and not write.
+    let config = world.write_config();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+    let binary = world.path().join("cdn-usaged");
+    fs::copy(env!("CARGO_BIN_EXE_cdn-usaged"), &binary).unwrap();
+    for command in [["tasks", "--json"].as_slice(), &["files", "--json"], &["history", "stored", "--json"], &["verify"]]
+    {
+        let mut process = tokio::process::Command::new(&binary);
+        process.env_clear().env("HOME", "/").arg("--config").arg(&config).args(command).uid(65534).gid(0);
+        process.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let run = finish(&mut process).await.expect(0);
+        assert!(!run.stdout.is_empty(), "{run}");
+    }
+    let mut process = tokio::process::Command::new(&binary);
+    process.env_clear().env("HOME", "/").arg("--config").arg(&config).arg("once").uid(65534).gid(0);
+    let run = finish(&mut process).await;
+    assert_ne!(run.code(), 0, "it may not write after all: {run}");
+}

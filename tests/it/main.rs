@@ -1,0 +1,24 @@
+//! The real binary against the simulated cloud. One test binary: linking costs more than running.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod downloads;
+#[cfg(test)]
+mod keeping;
+#[cfg(test)]
+mod looking;
+#[cfg(test)]
+mod outside;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod shapes;
+#[cfg(test)]
+mod stops;
+#[cfg(test)]
+mod sweeps;
+#[cfg(test)]
+mod whole;
