@@ -12,7 +12,7 @@ fn large(seed: u64) -> Object {
     Object::generated(seed, 1 << 20, Generated::Csv)
 }
 
-fn pairs<'a>(attempts: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+fn pairs(attempts: &[(String, String)]) -> Vec<(&str, &str)> {
     attempts.iter().map(|(result, reason)| (result.as_str(), reason.as_str())).collect()
 }
 
