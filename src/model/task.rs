@@ -123,7 +123,7 @@ impl TaskId {
     /// The only door.
     ///
     /// # Errors
-    /// When the text is empty, longer than [`TaskId::MAX_BYTES`], or holds a NUL, which SQLite's JSON would cut it at.
+    /// When the text is empty or longer than [`TaskId::MAX_BYTES`].
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         if text.is_empty() {
             return Err(ParseError::new("the task id is empty"));

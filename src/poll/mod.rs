@@ -127,7 +127,7 @@ impl Poller {
 }
 
 /// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text
-/// behind a character that no id holds, since the whole row may be a number or a word that is another task's id.
+/// behind a NUL, with which no id begins: the whole row may be a number or a word that is another task's id.
 fn facts(page: &Page) -> PageFacts {
     let good = page.rows.iter().map(|row| id_key(row.id.as_str()));
     let bad = page

@@ -5,14 +5,14 @@ use std::fs;
 use cloudsim::{Cloud, GatewayCall, Generated, LinkMode, LinkStyle, Object, OssFault, OssMatch, TaskSpec};
 use jiff::SignedDuration;
 
-use crate::common::{DETAIL, MAIN, USAGE, World, csv_path};
+use crate::common::{DETAIL, MAIN, USAGE, World, csv_path, until};
 
 /// A file larger than a block of the writer, so that a part of it is there when its connection breaks.
 fn large(seed: u64) -> Object {
     Object::generated(seed, 1 << 20, Generated::Csv)
 }
 
-fn pairs<'a>(attempts: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+fn pairs(attempts: &[(String, String)]) -> Vec<(&str, &str)> {
     attempts.iter().map(|(result, reason)| (result.as_str(), reason.as_str())).collect()
 }
 
@@ -287,4 +287,54 @@ async fn links_of_every_style_are_followed_as_they_are() {
     world.cloud.add_task(MAIN, DETAIL, task);
     let run = world.once(1).await;
     assert_eq!(pairs(&world.attempts("bare").await).last(), Some(&("abandoned", "network")), "{run}");
+}
+
+#[tokio::test]
+async fn a_delay_that_an_earlier_run_set_is_ignored() {
+    let mut world = World::start().await;
+    world.set("retry.base", "\"1h\"");
+    world.set("retry.max", "\"2h\"");
+    world.add("1", Object::default());
+    world.cloud.script_oss(OssMatch::Any, OssFault::Reset, 1);
+    let once = world.spawn(&["once"]);
+    until("an attempt has failed", async || {
+        world.database().exists() && !world.cloud.oss_calls().is_empty() && !world.attempts("1").await.is_empty()
+    })
+    .await;
+    once.signal(rustix::process::Signal::TERM);
+    once.end().await.expect(1);
+    assert_eq!(world.number("SELECT count(*) FROM downloads WHERE not_before IS NOT NULL").await, 1);
+    world.once(0).await;
+    assert_eq!(world.published(), [csv_path("1")]);
+}
+
+#[tokio::test]
+async fn a_stored_task_that_is_looked_at_again_stays_stored_whatever_comes_of_it() {
+    let world = World::start().await;
+    for id in ["gone", "denied", "page", "crc"] {
+        world.add(id, Object::csv(4));
+    }
+    world.once(0).await;
+    let files = (world.published(), world.dump("files").await);
+    let later = world.cloud.clock().now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    for id in ["gone", "denied", "page", "crc"] {
+        world.cloud.update_task(MAIN, DETAIL, id, |task| {
+            *task = task.clone().with_updated_at(later).with_object(Object::csv(44));
+        });
+    }
+    let fail = |id: &str, fault| world.cloud.script_oss(OssMatch::Task(id.to_owned()), fault, u32::MAX);
+    fail("gone", OssFault::HiddenError { status: 404, code: "NoSuchKey".to_owned() });
+    fail("denied", refused_by_store());
+    fail("page", OssFault::HtmlPage);
+    fail("crc", OssFault::WrongCrc);
+    world.once(0).await;
+    for (id, reason) in [("gone", "gone"), ("denied", "expired"), ("page", "not_an_export"), ("crc", "integrity")] {
+        assert_eq!(world.state(id).await.as_deref(), Some("stored"), "{id}");
+        let attempts = world.attempts(id).await;
+        assert_eq!(pairs(&attempts).last(), Some(&("abandoned", reason)), "{id}: {attempts:?}");
+    }
+    assert_eq!((world.published(), world.dump("files").await), files);
+    assert!(world.partials().is_empty());
+    world.run(&["verify"]).await.expect(0);
+    world.assert_sound().await;
 }

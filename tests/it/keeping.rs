@@ -179,7 +179,7 @@ async fn retry_works_beside_a_run_that_holds_the_lock() {
     until("it waits for the gateway", async || !world.cloud.gateway_calls().is_empty()).await;
     let run = world.run(&["retry", "1"]).await.expect(0);
     assert!(run.stdout.contains("pending again"), "{run}");
-    // The running one is asked to fetch it, and does: its link is still known.
+    assert_eq!(world.state("1").await.as_deref(), Some("pending"));
     once.signal(Signal::TERM);
     once.end().await.expect(1);
     world.cloud.clear_scripts();

@@ -121,3 +121,42 @@ async fn a_task_that_the_cloud_still_works_on_is_not_waited_for_and_is_fetched_b
     assert_eq!(kinds, ["first created", "status success"]);
     world.assert_sound().await;
 }
+
+#[tokio::test]
+async fn an_account_that_does_not_work_costs_the_other_nothing() {
+    let mut world = World::start().await;
+    world.add_account("branch", AccountSpec::new("LTAIbranch", "secret-of-branch"), &[DETAIL]);
+    world.write_keys("main", &AccountSpec::new(MAIN, "another-secret"));
+    world.add("1", Object::default());
+    world.cloud.add_task("LTAIbranch", DETAIL, TaskSpec::default().with_id("1"));
+    let run = world.run(&["once", "--json"]).await.expect(1);
+    assert_eq!(world.published(), [format!("branch/usage-detail/{RANGE}_1.csv")]);
+    let rows = run.rows();
+    let consistent: Vec<_> = rows.iter().map(|r| (r["account"].as_str(), r["consistent"].as_bool())).collect();
+    assert_eq!(consistent, [(Some("main"), Some(false)), (Some("branch"), Some(true))]);
+    assert!(rows[0]["error"].is_string() && rows[1]["error"].is_null());
+}
+
+#[tokio::test]
+async fn what_the_cloud_takes_back_or_issues_anew_is_recorded_as_such() {
+    let world = World::start().await;
+    world.add("1", Object::csv(1));
+    world.add("2", Object::csv(2));
+    world.once(0).await;
+    world.cloud.update_task(MAIN, DETAIL, "1", |task| *task = task.clone().with_status("failed"));
+    let start = "2018-08-31T16:00:00Z".parse().unwrap();
+    let end = "2018-09-30T15:59:59Z".parse().unwrap();
+    world.cloud.update_task(MAIN, DETAIL, "2", |task| {
+        *task = task.clone().with_range(start, end).with_object(Object::csv(22));
+    });
+    let run = world.once(0).await;
+    let kinds = world.texts("SELECT task_id || ' ' || kind || ' ' || to_status FROM transitions ORDER BY id").await;
+    assert_eq!(kinds, ["1 first success", "2 first success", "1 status failed", "2 reissued success"]);
+    let failed = &run.events("task.transition")[0];
+    assert_eq!((failed["level"].as_str(), failed["from"].as_str()), (Some("warn"), Some("success")));
+    // What is published stays; the other range has a name of its own.
+    let again = "main/usage-detail/20180831T160000Z_20180930T155959Z_2.r2.csv".to_owned();
+    let path = |n| format!("main/usage-detail/{RANGE}_{n}.csv");
+    assert_eq!(world.published(), [path(1), path(2), again]);
+    world.assert_sound().await;
+}

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{DEADLINE, World, until};
+use super::{DEADLINE, World};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cdn-usaged");
 
@@ -44,7 +44,8 @@ impl Run {
     /// The log lines.
     #[track_caller]
     pub fn log(&self) -> Vec<Value> {
-        log_of(&self.stderr)
+        let lines = self.stderr.lines().filter(|l| l.starts_with('{'));
+        lines.map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l:?}"))).collect()
     }
 
     /// The log lines of an event.
@@ -78,12 +79,6 @@ impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.stdout, self.stderr)
     }
-}
-
-#[track_caller]
-fn log_of(stderr: &str) -> Vec<Value> {
-    let lines = stderr.lines().filter(|l| l.starts_with('{'));
-    lines.map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l:?}"))).collect()
 }
 
 /// A command of the binary with nothing of this process's environment.
@@ -164,14 +159,6 @@ impl Running {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// Waits until it has logged an event.
-    pub async fn logged(&self, event: &str) {
-        until(&format!("{event} is logged"), async || {
-            log_of(&self.lines.lock().unwrap().join("\n")).iter().any(|l| l["event"] == event)
-        })
-        .await;
     }
 
     /// Waits for its end.
