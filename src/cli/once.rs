@@ -1,6 +1,11 @@
 //! `once`: the whole job, one time.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+};
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,7 +102,9 @@ pub(crate) fn make_state_dir(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(|e| {
+    // The mode is set again, whatever the umask took from it.
+    let mode = || fs::set_permissions(path, fs::Permissions::from_mode(0o750));
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(path).and_then(|()| mode()).map_err(|e| {
         let path = path.display();
         Failure::other(format!("cannot make the folder {path} (storage.state_dir): {e}; make it, or name another that this user may write to"))
     })

@@ -43,8 +43,9 @@ pub use self::watch::Watch;
 const TURN_EVERY: Duration = Duration::from_secs(5);
 /// The queue looks for work every few seconds. When it has not for this long it hangs, and the watchdog may bite.
 const QUEUE_HANGS_AFTER: Duration = Duration::from_secs(60);
-/// What is stopped has this long to finish the transaction or the publication in hand. The service manager waits 20 s.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// What is stopped has this long to finish the transaction or the publication in hand. With the closing of the database,
+/// which may wait for a reader for some seconds, a stop stays below 20 s.
+const STOP_WITHIN: Duration = Duration::from_secs(12);
 
 /// What ends the daemon early.
 #[derive(Debug, thiserror::Error)]

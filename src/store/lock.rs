@@ -1,9 +1,9 @@
 //! One instance at a time: an advisory lock on `state_dir/lock`, which holds the owner's process id.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, Permissions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -45,6 +45,7 @@ impl Lock {
     pub fn take(state_dir: &Path) -> Result<Self, LockError> {
         let path = state_dir.join("lock");
         let io = |source| LockError::Io { path: path.clone(), source };
+        let is_new = !path.exists();
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -63,6 +64,10 @@ impl Lock {
                 return Err(LockError::Held { path, pid });
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        if is_new {
+            // Whatever the umask took: who may look at the database may see who holds it.
+            file.set_permissions(Permissions::from_mode(0o640)).map_err(io)?;
         }
         file.set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))

@@ -231,12 +231,15 @@ async fn inspect_with(db: &mut SqliteConnection, path: &Path, size: u64) -> Resu
     Ok(())
 }
 
-/// Names what SQLite refuses: 11 is SQLITE_CORRUPT, 26 is SQLITE_NOTADB.
+/// Names what SQLite refuses: 8 is SQLITE_READONLY, 11 is SQLITE_CORRUPT, 26 is SQLITE_NOTADB.
 fn broken(path: &Path, error: &sqlx::Error) -> OpenError {
     let path = path.to_path_buf();
     let code = error.as_database_error().and_then(|e| e.code().and_then(|c| c.parse::<i64>().ok()));
     match code {
         Some(code) if matches!(code & 0xFF, 11 | 26) => OpenError::Damaged { path, detail: error.to_string() },
+        Some(code) if code & 0xFF == 8 => {
+            OpenError::Unusable { path, detail: format!("{error}; run this as the user that owns it") }
+        }
         _ => OpenError::Unusable { path, detail: error.to_string() },
     }
 }

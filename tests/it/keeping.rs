@@ -197,3 +197,41 @@ async fn retry_where_nothing_has_run_yet_says_so() {
     }
     assert!(!world.state_dir().exists());
 }
+
+#[tokio::test]
+async fn nothing_is_written_through_a_symbolic_link() {
+    let world = World::start().await;
+    world.add("1", Object::csv(1));
+    world.add("2", Object::csv(2));
+    let elsewhere = world.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::create_dir_all(world.downloads().join(".incoming")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, world.downloads().join("main")).unwrap();
+    let target = world.path().join("target");
+    fs::write(&target, "precious").unwrap();
+    let partial = world.downloads().join(".incoming").join("main.usage-detail.2.part");
+    std::os::unix::fs::symlink(&target, partial).unwrap();
+    let run = world.once(1).await;
+    assert_eq!(world.attempts("1").await.last().unwrap().1, "disk", "{run}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+
+    fs::remove_file(world.downloads().join("main")).unwrap();
+    world.run(&["once"]).await;
+    assert!(fs::read(world.file(&csv_path("1"))).unwrap() == Object::csv(1).body.to_bytes());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn an_unfinished_file_of_unknown_origin_is_never_published() {
+    let world = World::start().await;
+    world.add("1", Object::csv(1));
+    let incoming = world.downloads().join(".incoming");
+    fs::create_dir_all(&incoming).unwrap();
+    fs::write(incoming.join("main.usage-detail.1.part"), "what is this").unwrap();
+    fs::write(incoming.join("main.usage-detail.9.part"), "and this").unwrap();
+    world.once(0).await;
+    assert_eq!(world.published(), [csv_path("1")]);
+    assert!(fs::read(world.file(&csv_path("1"))).unwrap() == Object::csv(1).body.to_bytes());
+    assert!(world.partials().is_empty());
+}

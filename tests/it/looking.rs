@@ -1,6 +1,6 @@
 //! The commands that only look.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::fs;
 
 use cloudsim::{AccountSpec, Object, OssFault, OssMatch, TaskSpec};
 use serde_json::Value;
@@ -281,27 +281,40 @@ async fn control_characters_from_the_network_never_reach_a_terminal() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_only_read_can_look_while_nothing_runs() {
+async fn a_user_who_may_only_read_can_look_while_nothing_runs_beside_a_run_and_after_a_kill() {
     if !is_root() {
         eprintln!("skipped: only root can become somebody else");
         return;
     }
     let world = varied().await;
-    // Somebody of the group that the folder belongs to: it may read, and not write.
     let config = world.write_config();
-    fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
     let binary = world.path().join("cdn-usaged");
     fs::copy(env!("CARGO_BIN_EXE_cdn-usaged"), &binary).unwrap();
-    for command in [["tasks", "--json"].as_slice(), &["files", "--json"], &["history", "stored", "--json"], &["verify"]]
-    {
+    // Somebody of the group that the folder belongs to: it may read, and not write.
+    let reader = |args: &[&str]| {
         let mut process = tokio::process::Command::new(&binary);
-        process.env_clear().env("HOME", "/").arg("--config").arg(&config).args(command).uid(65534).gid(0);
-        process.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let run = finish(&mut process).await.expect(0);
-        assert!(!run.stdout.is_empty(), "{run}");
-    }
-    let mut process = tokio::process::Command::new(&binary);
-    process.env_clear().env("HOME", "/").arg("--config").arg(&config).arg("once").uid(65534).gid(0);
-    let run = finish(&mut process).await;
-    assert_ne!(run.code(), 0, "it may not write after all: {run}");
+        process.env_clear().env("HOME", "/").arg("--config").arg(&config).args(args).uid(65534).gid(0);
+        process
+    };
+    let look = async || {
+        for args in
+            [["tasks", "--json"].as_slice(), &["files", "--json"], &["history", "stored", "--json"], &["verify"]]
+        {
+            let run = finish(&mut reader(args)).await.expect(0);
+            assert!(!run.stdout.is_empty(), "{run}");
+        }
+    };
+    look().await;
+    let run = finish(&mut reader(&["retry", "bad"])).await;
+    assert_eq!(run.code(), 1, "it may not write after all: {run}");
+    assert!(run.complaint().contains("run this as the user that owns it"), "{run}");
+
+    world.cloud.clear_scripts();
+    world.add_stalling("slow");
+    let once = world.spawn(&["once"]);
+    world.partial_with_bytes().await;
+    look().await;
+    once.signal(rustix::process::Signal::KILL);
+    once.end().await;
+    look().await;
 }

@@ -7,6 +7,8 @@ mod downloads;
 #[cfg(test)]
 mod keeping;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod looking;
 #[cfg(test)]
 mod outside;

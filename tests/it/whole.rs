@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _};
 
 use cloudsim::{AccountSpec, Export, Object, TaskSpec};
 
-use crate::common::{DETAIL, MAIN, RANGE, USAGE, World, export_word};
+use crate::common::{DETAIL, MAIN, RANGE, USAGE, World, export_word, finish};
 
 /// A file of its own for each number, of each kind in turn, and the extension that its bytes deserve.
 fn object(n: usize) -> (Object, &'static str) {
@@ -159,4 +159,25 @@ async fn what_the_cloud_takes_back_or_issues_anew_is_recorded_as_such() {
     let path = |n| format!("main/usage-detail/{RANGE}_{n}.csv");
     assert_eq!(world.published(), [path(1), path(2), again]);
     world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn modes_do_not_depend_on_the_umask() {
+    for umask in ["0077", "0000"] {
+        let world = World::start().await;
+        world.add("1", Object::default());
+        let shell = format!("umask {umask}; exec \"$0\" \"$@\"");
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command.env_clear().env("HOME", world.path()).args(["-c", &shell, env!("CARGO_BIN_EXE_cdn-usaged")]);
+        command.arg("--config").arg(world.write_config()).arg("once");
+        finish(&mut command).await.expect(0);
+        let path = format!("main/usage-detail/{RANGE}_1.csv");
+        let modes: Vec<_> = [".", "main", "main/usage-detail", ".incoming", &path, "..", "../usage.db", "../lock"]
+            .map(|path| (path.to_owned(), format!("{:04o}", mode(&world, path))))
+            .to_vec();
+        for (path, mode) in &modes {
+            let is_folder = world.file(path).is_dir();
+            assert_eq!(mode, if is_folder { "0750" } else { "0640" }, "{path} with umask {umask}");
+        }
+    }
 }
