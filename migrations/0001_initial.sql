@@ -35,6 +35,8 @@ CREATE TABLE tasks (
     page               INTEGER,                -- where it was last seen, kept while that matters
     PRIMARY KEY (account, export, task_id)
 ) STRICT;
+CREATE INDEX tasks_unfinished ON tasks (account, export, last_seen_at)
+    WHERE unlisted_at IS NULL AND status NOT IN ('success', 'failed');
 
 -- Every observed change. Replaying these gives each task's status, update time and whether it is listed.
 CREATE TABLE transitions (
@@ -71,6 +73,7 @@ CREATE TABLE downloads (
     queued_for         TEXT NOT NULL,               -- the task's creation time: the oldest task goes first
     link               TEXT,                        -- a secret: only while it is of use
     link_at            TEXT,                        -- when it was first listed
+    link_host          TEXT,                        -- its host and port: one that is down is passed over
     link_refused       TEXT,                        -- SHA-256 of the last link that was refused
     wanted_at          TEXT,                        -- since when another link is waited for
     recheck            INTEGER NOT NULL DEFAULT 0,  -- stored, and to be looked at again

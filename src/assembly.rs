@@ -1,27 +1,55 @@
 //! Puts the parts together for one configuration: who reads which listing, and who downloads.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use crate::{
-    cdn::{Client, Permits},
-    config::{Config, Environment},
+    cdn::{Attempt, Client, Permits},
+    config::{self, Config, Environment},
     credentials::Provider,
     egress::{self, Downloads, EgressError, Policy, Surroundings},
-    fetch::{Area, Board, Queue},
+    fetch::{Area, Mode, Queue, Settings},
     model::task::ListingKey,
+    observer::Observer,
     poll::Poller,
     store::{Store, StoreError},
 };
 
 /// Everything that runs, before it runs.
-#[derive(Debug)]
 pub struct Assembly {
-    /// One for each configured listing, in the order of the configuration.
-    pub pollers: Vec<Poller>,
+    /// One for each configured account, in the order of the configuration.
+    pub accounts: Vec<Account>,
     /// Downloads for all of them.
     pub queue: Arc<Queue>,
+    /// Tells the queue that a download became due.
+    pub due: Arc<Notify>,
+}
+
+/// An account, its client, and what reads its listings.
+pub struct Account {
+    /// As configured.
+    pub config: config::Account,
+    /// The rate that its listings share.
+    pub permits: Arc<Permits>,
+    /// Its keys.
+    pub keys: Provider,
+    /// One for each of its listings.
+    pub pollers: Vec<Poller>,
+}
+
+/// What everything is put together in.
+pub struct World<'a> {
+    /// What is configured.
+    pub config: &'a Config,
+    /// Where keys may be looked up.
+    pub environment: &'a Environment,
+    /// What HTTP clients take from the machine.
+    pub surroundings: Surroundings,
+    /// Where everything is kept.
+    pub store: &'a Store,
+    /// Who is told.
+    pub observer: &'a Arc<dyn Observer>,
 }
 
 /// Why the parts do not fit together.
@@ -35,78 +63,108 @@ pub enum AssemblyError {
     Store(#[from] StoreError),
 }
 
-/// One client for each account: its listings share its rate.
+/// The client of one account, and its keys. `permits` are those of an earlier client, when the rate goes on.
 ///
 /// # Errors
 /// When no HTTP client can be built.
-pub fn clients(
+pub fn client(
     config: &Config,
+    account: &config::Account,
     environment: &Environment,
     surroundings: Surroundings,
-) -> Result<Vec<Arc<Client>>, EgressError> {
+    observer: &Arc<dyn Observer>,
+    permits: Arc<Permits>,
+) -> Result<(Arc<Client>, Provider), EgressError> {
     // A connection that takes as long as a whole call may take is no use to it.
     let http = egress::api_client(config.poll.request_timeout, surroundings)?;
-    let client = |account: &crate::config::Account| {
-        Arc::new(Client::new(
-            account.name.clone(),
-            account.endpoint.clone(),
-            http.clone(),
-            Provider::new(account.credentials.clone(), environment.clone()),
-            Arc::new(Permits::new(&config.rate_limit)),
-            config.retry.clone(),
-            config.poll.request_timeout,
-        ))
+    let keys = Provider::new(account.credentials.clone(), environment.clone());
+    let (name, observer) = (account.name.clone(), Arc::clone(observer));
+    let client = Client::new(
+        account.name.clone(),
+        account.endpoint.clone(),
+        http,
+        keys.clone(),
+        permits,
+        config.retry.clone(),
+        config.poll.request_timeout,
+    )
+    .observed(Arc::new(move |a: &Attempt<'_>| observer.called(&name, a.operation, a.code, a.duration)));
+    Ok((Arc::new(client), keys))
+}
+
+/// What the queue takes from the configuration.
+///
+/// # Errors
+/// When no HTTP client can be built.
+pub fn settings(config: &Config, surroundings: Surroundings, mode: Mode) -> Result<Settings, EgressError> {
+    Ok(Settings {
+        downloads: Downloads::new(Policy::new(&config.download), surroundings)?,
+        config: config.download.clone(),
+        retry: config.retry.clone(),
+        listings: listings(config),
+        mode,
+    })
+}
+
+/// Every configured listing, in the order of the configuration.
+#[must_use]
+pub fn listings(config: &Config) -> Vec<ListingKey> {
+    let of = |a: &config::Account| {
+        a.exports.iter().map(|&export| ListingKey { account: a.name.clone(), export }).collect::<Vec<_>>()
     };
-    Ok(config.accounts.iter().map(client).collect())
+    config.accounts.iter().flat_map(of).collect()
 }
 
 impl Assembly {
-    /// Wires pollers and queue to a store and a download folder, and makes sure that every listing has its row.
+    /// Wires clients, pollers and queue to a store and a download folder, and makes sure that every listing has its row.
     ///
     /// # Errors
     /// When no HTTP client can be built, or the database fails.
-    pub async fn new(
-        config: &Config,
-        environment: &Environment,
-        surroundings: Surroundings,
-        store: &Store,
-        area: Area,
-    ) -> Result<Self, AssemblyError> {
+    pub async fn new(world: &World<'_>, area: Area, mode: Mode) -> Result<Self, AssemblyError> {
         let due = Arc::new(Notify::new());
-        let mut pollers = Vec::new();
-        for (account, client) in config.accounts.iter().zip(clients(config, environment, surroundings)?) {
-            for &export in &account.exports {
-                let listing = ListingKey { account: account.name.clone(), export };
-                store.register_listing(&listing, account.endpoint.as_str()).await?;
-                pollers.push(Poller {
-                    listing,
-                    client: Arc::clone(&client),
-                    store: store.clone(),
-                    config: config.poll.clone(),
-                    due: Arc::clone(&due),
-                });
-            }
+        let mut accounts = Vec::new();
+        for account in &world.config.accounts {
+            let permits = Arc::new(Permits::new(&world.config.rate_limit));
+            accounts.push(Account::new(world, account, permits, &due).await?);
         }
-        let queue = Arc::new(Queue {
-            store: store.clone(),
-            area,
-            downloads: Downloads::new(Policy::new(&config.download), surroundings)?,
-            config: config.download.clone(),
-            retry: config.retry.clone(),
-            min_free_bytes: config.storage.min_free_bytes,
-            state_dir: config.storage.state_dir.clone(),
-            listings: pollers.iter().map(|p| p.listing.clone()).collect(),
-            due,
-            ended: Arc::new(Notify::new()),
-            board: Board::default(),
-            low: AtomicBool::new(false),
-        });
-        Ok(Self { pollers, queue })
+        let settings = settings(world.config, world.surroundings, mode)?;
+        let observer = Arc::clone(world.observer);
+        let queue = Queue::new(world.store.clone(), area, &world.config.storage, settings, Arc::clone(&due), observer);
+        Ok(Self { accounts, queue: Arc::new(queue), due })
     }
 
-    /// The configured listings.
-    #[must_use]
-    pub fn listings(&self) -> &[ListingKey] {
-        &self.queue.listings
+    /// What reads the listings, in the order of the configuration.
+    pub fn pollers(&self) -> impl Iterator<Item = &Poller> {
+        self.accounts.iter().flat_map(|a| &a.pollers)
+    }
+}
+
+impl Account {
+    /// Wires one account.
+    ///
+    /// # Errors
+    /// As [`Assembly::new`].
+    pub async fn new(
+        world: &World<'_>,
+        account: &config::Account,
+        permits: Arc<Permits>,
+        due: &Arc<Notify>,
+    ) -> Result<Self, AssemblyError> {
+        let (client, keys) =
+            client(world.config, account, world.environment, world.surroundings, world.observer, Arc::clone(&permits))?;
+        let mut pollers = Vec::new();
+        for &export in &account.exports {
+            let listing = ListingKey { account: account.name.clone(), export };
+            world.store.register_listing(&listing, account.endpoint.as_str()).await?;
+            pollers.push(Poller {
+                listing,
+                client: Arc::clone(&client),
+                store: world.store.clone(),
+                config: world.config.poll.clone(),
+                due: Arc::clone(due),
+                observer: Arc::clone(world.observer),
+            });
+        }
+        Ok(Self { config: account.clone(), permits, keys, pollers })
     }
 }

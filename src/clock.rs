@@ -18,6 +18,14 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// Microseconds of `CLOCK_MONOTONIC`, by which systemd tells one reload from the next.
+#[must_use]
+pub fn monotonic_usec() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let usec = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+    u64::try_from(usec).unwrap_or(0)
+}
+
 /// RFC 3339, UTC, milliseconds: the one form in which times are stored and logged.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {

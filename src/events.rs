@@ -207,3 +207,51 @@ pub fn storage_recovered(path: &str, free_bytes: u64) {
 pub fn store_failed(error: &str) {
     error!(target: "cdn_usaged::storage", event = "store.failed", error, "the database cannot be used: {error}");
 }
+
+/// `daemon.started`: the first line.
+pub fn daemon_started() {
+    let version = env!("CARGO_PKG_VERSION");
+    info!(target: "cdn_usaged::daemon", event = "daemon.started", version, "cdn-usaged {version} starts");
+}
+
+/// `daemon.ready`: the configuration is valid and the database open; the service need not have answered yet.
+pub fn daemon_ready() {
+    info!(target: "cdn_usaged::daemon", event = "daemon.ready", "ready");
+}
+
+/// `daemon.stopping`: why it ends, such as a signal's name.
+pub fn daemon_stopping(reason: &str) {
+    info!(target: "cdn_usaged::daemon", event = "daemon.stopping", reason, "stopping: {reason}");
+}
+
+/// `daemon.stopped`: the last line.
+pub fn daemon_stopped() {
+    info!(target: "cdn_usaged::daemon", event = "daemon.stopped", "stopped");
+}
+
+/// What a reload changed. Empty lists are left out of the line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Names of accounts that are new.
+    pub added: Vec<String>,
+    /// Names of accounts that are gone.
+    pub removed: Vec<String>,
+    /// Names of accounts, and keys outside of them, that have other values.
+    pub changed: Vec<String>,
+}
+
+/// `config.reloaded`
+pub fn config_reloaded(r: &Reloaded) {
+    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
+    let (added, removed, changed) = (list(&r.added), list(&r.removed), list(&r.changed));
+    let parts = [("added", &added), ("removed", &removed), ("changed", &changed)];
+    let said: Vec<_> = parts.iter().filter_map(|(word, names)| Some(format!("{word} {}", names.as_ref()?))).collect();
+    let what = if said.is_empty() { "nothing changed".to_owned() } else { said.join("; ") };
+    info!(target: "cdn_usaged::daemon", event = "config.reloaded", added, removed, changed, "the configuration is read again: {what}");
+}
+
+/// `config.rejected`: everything stays as it was.
+pub fn config_rejected(error: &str) {
+    error!(target: "cdn_usaged::daemon", event = "config.rejected", error,
+        "the configuration is not taken over, the old one stays: {error}");
+}

@@ -1,11 +1,15 @@
-//! How log lines are written: JSON for machines, text for people, on standard error.
+//! How log lines are written: JSON for machines, text for people, on standard error; or to the journal, with its fields.
 //!
 //! Every message and every value passes [`redact`](crate::text::redact), the last defence against a signed link in a line; and
 //! nothing in a line can end it early or drive a terminal.
 
+mod journal;
 mod line;
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 use tracing::{Event, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -17,6 +21,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use self::journal::Journal;
 use crate::{
     clock,
     config::{Log, LogFormat},
@@ -42,9 +47,6 @@ pub enum LoggingError {
          cdn_usaged[::module]=level"
     )]
     Filter(String),
-    /// The format is not in this version.
-    #[error("log.format \"journald\" is not in this version; it has auto, text and json")]
-    Journald,
     /// Logging was set up before.
     #[error("logging is set up already")]
     Twice,
@@ -92,14 +94,17 @@ where
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let plain = dumb || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let text = Format::Text { colour: is_terminal && !plain };
-    let format = match log.format {
-        LogFormat::Text => text,
-        LogFormat::Auto if is_terminal => text,
-        LogFormat::Auto | LogFormat::Json => Format::Json,
-        LogFormat::Journald => return Err(LoggingError::Journald),
+    let lines = match log.format {
+        LogFormat::Text => Lines::written(text, writer),
+        LogFormat::Json => Lines::written(Format::Json, writer),
+        LogFormat::Journald => Lines::sent(journal::SOCKET.into(), writer),
+        // First: a service may well have a terminal as its standard error, but then systemd names no journal for it.
+        LogFormat::Auto if is_journal_here() => Lines::sent(journal::SOCKET.into(), writer),
+        LogFormat::Auto if is_terminal => Lines::written(text, writer),
+        LogFormat::Auto => Lines::written(Format::Json, writer),
     };
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
-    let subscriber = tracing_subscriber::registry().with(Lines { format, writer }.with_filter(filter));
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
     subscriber.try_init().map_err(|_| LoggingError::Twice)?;
     Ok(Handle(handle))
 }
@@ -110,7 +115,22 @@ where
     S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + 'static,
 {
-    Lines { format, writer }.with_filter(filter)
+    Lines::written(format, writer).with_filter(filter)
+}
+
+/// The layer that sends lines to the journal that listens at `socket`. A line that it does not take is written to
+/// `writer` as JSON.
+pub fn journald_layer<S, W>(socket: PathBuf, filter: Targets, writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    Lines::sent(socket, writer).with_filter(filter)
+}
+
+/// Whether systemd has connected standard error to the journal.
+fn is_journal_here() -> bool {
+    std::env::var("JOURNAL_STREAM").is_ok_and(|named| journal::is_stream(&named, io::stderr()))
 }
 
 /// Reads `log.level`: a level for this program's targets, or a comma list of `cdn_usaged[::module]=level`, in which
@@ -139,8 +159,20 @@ pub fn filter(text: &str) -> Result<Targets, LoggingError> {
 }
 
 struct Lines<W> {
+    /// Comes first; what it does not take is written.
+    journal: Option<Journal>,
     format: Format,
     writer: W,
+}
+
+impl<W> Lines<W> {
+    const fn written(format: Format, writer: W) -> Self {
+        Self { journal: None, format, writer }
+    }
+
+    fn sent(socket: PathBuf, writer: W) -> Self {
+        Self { journal: Journal::at(socket).ok(), format: Format::Json, writer }
+    }
 }
 
 impl<S, W> Layer<S> for Lines<W>
@@ -150,6 +182,9 @@ where
 {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let line = line::Line::of(event, clock::rfc3339(clock::now()));
+        if self.journal.as_ref().is_some_and(|journal| journal.send(&line)) {
+            return;
+        }
         let mut bytes = match self.format {
             Format::Json => line.json(),
             Format::Text { colour } => line.text(colour),

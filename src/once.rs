@@ -9,10 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
 use jiff::Timestamp;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,9 +17,9 @@ use crate::{
     cdn::CallError,
     clock, events,
     fetch::{Queue, QueueError},
-    model::task::{ListingKey, TaskId, TaskKey},
+    model::task::ListingKey,
     poll::{PollError, Poller, SweepReport},
-    store::StoreError,
+    store::{Store, StoreError},
 };
 
 /// How a run ended.
@@ -64,13 +61,14 @@ impl Outcome {
 /// When the database fails.
 pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outcome, QueueError> {
     let queue = &assembly.queue;
+    let all = &queue.settings().listings;
     queue.recover().await?;
-    queue.store.make_due(assembly.listings()).await?;
+    queue.store.make_due(all).await?;
     let stop = cancel.child_token();
     // What is started here ends here: dropping a set ends its tasks.
     let mut listings = JoinSet::new();
-    let swept = Swept::new(assembly.pollers.len());
-    for (index, poller) in assembly.pollers.iter().enumerate() {
+    let swept = Swept::new(all.len());
+    for (index, poller) in assembly.pollers().enumerate() {
         let (poller, queue, swept) = (poller.clone(), Arc::clone(queue), swept.clone());
         let run = ListingRun { index, poller, queue, began: clock::now(), swept };
         let stop = stop.clone();
@@ -89,7 +87,7 @@ pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outc
         ended.as_mut().enable();
         if !stop.is_cancelled()
             && swept.all()
-            && (queue.low.load(Ordering::Relaxed) || is_settled(assembly, &swept).await?)
+            && (queue.low.load(Ordering::Relaxed) || is_settled(&queue.store, all, &swept).await?)
         {
             stop.cancel();
         }
@@ -107,26 +105,24 @@ pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outc
         return Err(e);
     }
     Ok(Outcome {
-        listings: assembly.listings().iter().cloned().zip(swept.outcomes()).collect(),
-        undelivered: queue.store.undelivered(assembly.listings()).await?,
+        listings: all.iter().cloned().zip(swept.outcomes()).collect(),
+        undelivered: queue.store.undelivered(all).await?,
         low_space: queue.low.load(Ordering::Relaxed),
         cut_off: cancel.is_cancelled(),
     })
 }
 
 /// Whether nothing is left to try: no download that has a link waits, and none that could still get one.
-async fn is_settled(assembly: &Assembly, swept: &Swept) -> Result<bool, StoreError> {
+async fn is_settled(store: &Store, all: &[ListingKey], swept: &Swept) -> Result<bool, StoreError> {
     let now = clock::now();
-    let store = &assembly.queue.store;
     // A listing that cannot be read brings no link: what waits for one there stays undelivered.
-    let readable: Vec<ListingKey> = assembly
-        .listings()
+    let readable: Vec<ListingKey> = all
         .iter()
         .enumerate()
         .filter(|(index, _)| swept.is_readable(*index))
         .map(|(_, listing)| listing.clone())
         .collect();
-    if store.waiting(assembly.listings(), now).await?.with_link > 0 {
+    if store.waiting(all, now).await?.with_link > 0 {
         return Ok(false);
     }
     // Both counts of one look: a walk may have turned a wanted link into a waiting download since the one above.
@@ -177,83 +173,55 @@ struct ListingRun {
 
 impl ListingRun {
     async fn run(self, stop: &CancellationToken) -> Result<(), QueueError> {
-        // Only waits are cut off: a page that is being applied is applied whole or not at all.
-        let outcome = tokio::select! {
-            biased;
-            () = stop.cancelled() => ListingOutcome::CutOff,
-            swept = self.poller.full_sweep(Some(self.began)) => match swept {
-                Ok(report) => ListingOutcome::Swept(report),
-                Err(PollError::Store(e)) => return Err(e.into()),
-                Err(PollError::Call(e)) => {
-                    let text = e.to_string();
-                    self.poll_failed(&e, &text).await?;
-                    ListingOutcome::Failed(text)
-                }
-            },
+        let outcome = match self.poller.full_sweep(Some(self.began), stop).await {
+            Ok(report) => ListingOutcome::Swept(report),
+            Err(PollError::Stopped) => ListingOutcome::CutOff,
+            Err(PollError::Store(e)) => return Err(e.into()),
+            Err(PollError::Call(e)) => self.poll_failed(&e).await?,
         };
-        let readable = matches!(outcome, ListingOutcome::Swept(_));
-        self.swept.set(self.index, outcome);
-        self.queue.ended.notify_waiters();
-        if !readable {
-            return Ok(());
-        }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => Ok(()),
-            served = self.serve_wanted() => served,
-        }
-    }
-
-    async fn poll_failed(&self, error: &CallError, text: &str) -> Result<(), QueueError> {
-        events::poll_failed(&self.poller.listing, 1, text, error.code.as_deref(), error.request_id.as_deref(), None);
-        Ok(self.queue.store.poll_failed(&self.poller.listing, text).await?)
-    }
-
-    /// Walks the listing for wanted links: the first at once, the next a minute, or one interval, later. A download that
-    /// a walk brings no link for has failed once more. Runs until it is cut off, or the listing cannot be read.
-    async fn serve_wanted(&self) -> Result<(), QueueError> {
-        let mut not_before: Option<Instant> = None;
-        loop {
+        let mut readable = matches!(outcome, ListingOutcome::Swept(_));
+        self.tell(outcome);
+        // Walks the listing for wanted links: the first at once, the next a minute, or one interval, later.
+        let mut not_before = clock::instant();
+        while readable && !stop.is_cancelled() {
             let ended = self.queue.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
             if self.queue.store.wanted(&self.poller.listing).await?.is_empty() {
-                ended.await;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = ended => {}
+                }
                 continue;
             }
-            if let Some(at) = not_before {
-                sleep_until(at).await;
+            tokio::select! {
+                () = stop.cancelled() => continue,
+                () = sleep_until(not_before) => {}
             }
-            match self.poller.walk().await {
-                Ok(report) => self.charge(&report.missing).await?,
+            match self.poller.serve_wanted(self.queue.settings().config.max_attempts, stop).await {
+                Ok(_) | Err(PollError::Stopped) => {}
                 Err(PollError::Store(e)) => return Err(e.into()),
                 Err(PollError::Call(e)) => {
-                    let text = e.to_string();
-                    self.poll_failed(&e, &text).await?;
-                    self.swept.set(self.index, ListingOutcome::Failed(text));
-                    self.queue.ended.notify_waiters();
-                    return Ok(());
+                    readable = false;
+                    let failed = self.poll_failed(&e).await?;
+                    self.swept.set(self.index, failed);
                 }
             }
-            not_before = Some(clock::instant() + self.poller.walk_interval());
+            not_before = clock::instant() + self.poller.walk_interval();
             self.queue.ended.notify_waiters();
         }
+        Ok(())
     }
 
-    /// Costs each of these downloads an attempt.
-    async fn charge(&self, missing: &[TaskId]) -> Result<(), QueueError> {
-        for id in missing {
-            let key = TaskKey { listing: self.poller.listing.clone(), id: id.clone() };
-            let now = clock::now();
-            let attempts_max = self.queue.config.max_attempts;
-            let Some(charged) = self.queue.store.charge_wanted(&key, attempts_max, now).await? else { continue };
-            if charged.abandoned {
-                events::download_abandoned(&key, charged.reason, &charged.error, charged.attempt);
-            } else {
-                let wait = self.poller.walk_interval();
-                events::download_retrying(&key, charged.reason, &charged.error, charged.attempt, wait);
-            }
-        }
-        Ok(())
+    fn tell(&self, outcome: ListingOutcome) {
+        self.swept.set(self.index, outcome);
+        self.queue.ended.notify_waiters();
+    }
+
+    async fn poll_failed(&self, error: &CallError) -> Result<ListingOutcome, QueueError> {
+        let (listing, text) = (&self.poller.listing, error.to_string());
+        events::poll_failed(listing, 1, &text, error.code.as_deref(), error.request_id.as_deref(), None);
+        self.queue.store.poll_failed(listing, &text).await?;
+        Ok(ListingOutcome::Failed(text))
     }
 }

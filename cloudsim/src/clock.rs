@@ -34,6 +34,7 @@ struct State {
     since: Instant,
     speed: f64,
     skew: SignedDuration,
+    dates_by_wall: bool,
 }
 
 impl State {
@@ -51,7 +52,8 @@ impl State {
 
 impl SimClock {
     pub(crate) fn new() -> Self {
-        let state = State { base: wall(), since: instant(), speed: 1.0, skew: SignedDuration::ZERO };
+        let state =
+            State { base: wall(), since: instant(), speed: 1.0, skew: SignedDuration::ZERO, dates_by_wall: false };
         Self { state: Mutex::new(state) }
     }
 
@@ -61,11 +63,13 @@ impl SimClock {
         lock(&self.state).now()
     }
 
-    /// The time the servers believe in and print in `Date`: the simulated time and the skew.
+    /// The time by which the gateway judges the date of a signature, and which it prints in `Date`: the simulated time
+    /// and the skew.
     #[must_use]
     pub fn server_now(&self) -> Timestamp {
         let state = lock(&self.state);
-        state.now().checked_add(state.skew).unwrap_or(Timestamp::MAX)
+        let now = if state.dates_by_wall { wall() } else { state.now() };
+        now.checked_add(state.skew).unwrap_or(Timestamp::MAX)
     }
 
     /// Moves the time forward.
@@ -87,6 +91,12 @@ impl SimClock {
         let now = state.now();
         state.rebase(now);
         state.speed = speed.max(0.0);
+    }
+
+    /// Lets the gateway judge the dates of signatures by the wall clock, whatever the simulated time is: for a client
+    /// whose clock cannot be moved, while tasks and links live faster.
+    pub fn set_dates_by_wall(&self, by_wall: bool) {
+        lock(&self.state).dates_by_wall = by_wall;
     }
 
     /// How far the gateway's own clock is ahead of the simulated time: it enters the check of a signature's date and

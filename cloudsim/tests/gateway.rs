@@ -41,6 +41,12 @@ async fn a_date_is_good_for_fifteen_minutes_either_way() {
     let date = reply.header("Date").unwrap();
     let expected = (cloud.clock().now() + hours(1)).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     assert_eq!(date, expected, "the skew can be seen in the answer");
+    cloud.clock().set_skew(hours(0));
+    let by_wall = call(&cloud, DETAIL, &[]);
+    cloud.clock().set_dates_by_wall(true);
+    cloud.clock().advance(Duration::from_secs(24 * 3600));
+    assert_eq!(by_wall.v3(&cloud).await.status, 200, "the day that passed is the tasks' alone");
+    assert_eq!(call(&cloud, DETAIL, &[]).v3(&cloud).await.code(), "InvalidTimeStamp.Expired");
 }
 
 async fn code(call: Call, cloud: &cloudsim::CloudSim) -> (u16, String) {

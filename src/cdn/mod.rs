@@ -15,4 +15,10 @@ pub mod signature;
 pub mod transport;
 pub mod wire;
 
-pub use self::{error::CallError, listing::Client, permits::Permits, wire::Page};
+pub use self::{
+    error::{CallError, Disposition},
+    listing::Client,
+    permits::Permits,
+    transport::Attempt,
+    wire::Page,
+};

@@ -76,7 +76,8 @@ impl Transport {
         query: &[(&str, &str)],
         read: impl Fn(&[u8]) -> Result<T, Unreadable> + Sync,
     ) -> Result<(T, u32), CallError> {
-        let (mut attempt, mut refreshed) = (0, false);
+        // Keys that are known to be refused are tried once a call, not twice.
+        let (mut attempt, mut refreshed) = (0, self.is_rejected());
         // Ends: each turn is an attempt, there are `call_attempts` of them, and one more to try fresh credentials.
         loop {
             attempt += 1;
@@ -213,6 +214,10 @@ impl Transport {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?, header(value.trim())?);
         }
         Ok(request)
+    }
+
+    fn is_rejected(&self) -> bool {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn set_rejected(&self, at: Option<Instant>) {

@@ -37,6 +37,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the daemon in the foreground, until SIGTERM or SIGINT
+    #[command(long_about = "Run the daemon in the foreground, until SIGTERM or SIGINT.\n\n\
+            Polls every listing on its beat, records what changes, and downloads each file as soon as it is there. SIGHUP \
+            takes the configuration anew, but for storage, http and log.format; a wrong one is refused whole and the old \
+            one stays. A second SIGTERM or SIGINT ends it at once.")]
+    Run,
     /// Read every listing once, then download what is ready
     #[command(
         long_about = "Read every listing once, then download what is ready.\n\n\

@@ -1,15 +1,16 @@
 //! `check`: the configuration, and with `--online` everything that a call needs.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use serde::Serialize;
 
 use super::{Failure, args::CheckArgs, once::check_secrets, output::Out};
 use crate::{
     assembly,
+    cdn::Permits,
     config::{Config, Environment},
-    credentials::Provider,
     egress::Surroundings,
+    observer::{Nobody, Observer},
 };
 
 #[derive(Serialize)]
@@ -48,8 +49,17 @@ pub(crate) async fn run(
 /// One signed call for each listing.
 async fn online(config: &Config, environment: &Environment, args: &CheckArgs, out: &mut Out) -> Result<bool, Failure> {
     let mut complete = true;
-    for (account, client) in config.accounts.iter().zip(assembly::clients(config, environment, Surroundings::System)?) {
-        let origin = Provider::new(account.credentials.clone(), environment.clone()).get().await.ok().map(|c| c.origin);
+    for account in &config.accounts {
+        let permits = Arc::new(Permits::new(&config.rate_limit));
+        let (client, keys) = assembly::client(
+            config,
+            account,
+            environment,
+            Surroundings::System,
+            &(Arc::new(Nobody) as Arc<dyn Observer>),
+            permits,
+        )?;
+        let origin = keys.get().await.ok().map(|c| c.origin);
         for &export in &account.exports {
             let answer = client.page(export, 1, 1).await;
             complete &= answer.is_ok();

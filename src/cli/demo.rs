@@ -19,11 +19,12 @@ use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _
 
 use super::{Failure, args::DemoArgs, output::Out, progress::Bars, tasks};
 use crate::{
-    assembly::Assembly,
+    assembly::{Assembly, World},
     clock,
     config::{Config, Environment},
     egress::Surroundings,
-    fetch::{Area, Condition},
+    fetch::{Area, Condition, Mode},
+    observer::{Nobody, Observer},
     store::{Lock, Store, TaskFilter},
 };
 
@@ -56,7 +57,14 @@ async fn play(args: &DemoArgs, bars: &Bars, narrator: &narrator::Narrator) -> Re
     let _lock = Lock::take(&config.storage.state_dir)?;
     let area = Area::open(&config.storage.download_dir)?;
     let store = Store::open(&config.storage.state_dir).await?;
-    let assembly = Assembly::new(&config, &environment, Surroundings::Loopback, &store, area.clone()).await?;
+    let world = World {
+        config: &config,
+        environment: &environment,
+        surroundings: Surroundings::Loopback,
+        store: &store,
+        observer: &(Arc::new(Nobody) as Arc<dyn Observer>),
+    };
+    let assembly = Assembly::new(&world, area.clone(), Mode::Once).await?;
     let finished = timeout(ENDS_WITHIN, work(&assembly, tasks, bars)).await;
     bars.clear();
     drop(assembly);
@@ -81,8 +89,8 @@ async fn work(assembly: &Assembly, tasks: usize, bars: &Bars) -> Result<(), Fail
     });
     let polls = async {
         loop {
-            for poller in &assembly.pollers {
-                poller.full_sweep(None).await.map_err(Failure::other)?;
+            for poller in assembly.pollers() {
+                poller.full_sweep(None, &stop).await.map_err(Failure::other)?;
             }
             if is_over(&queue.store, assembly, tasks).await? {
                 return Ok(());
@@ -107,7 +115,7 @@ async fn is_over(store: &Store, assembly: &Assembly, tasks: usize) -> Result<boo
         let filter = TaskFilter { status: Some(status.to_owned()), ..TaskFilter::default() };
         finished += store.tasks(&filter, u64::MAX, 0).await?.len();
     }
-    Ok(finished == tasks && store.undelivered(assembly.listings()).await? == 0)
+    Ok(finished == tasks && store.undelivered(&assembly.queue.settings().listings).await? == 0)
 }
 
 /// What came of it: every task, every file hashed once more, and where to look.

@@ -11,6 +11,7 @@ mod output;
 mod owner;
 mod progress;
 mod retry;
+mod run;
 mod task_ref;
 mod tasks;
 mod verify;
@@ -96,19 +97,11 @@ other!(AssemblyError, OpenError, StoreError, EgressError, io::Error);
 /// Parses the arguments, runs the command, and turns its outcome into an exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Help and version are no errors, and go to standard output.
-            let _ = e.print();
-            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
-        }
-    };
-    match run(cli) {
+    match start() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if is_broken_pipe(&failure) => ExitCode::from(failure.status),
         Err(failure) => {
-            if !failure.text.is_empty() {
+            // Whoever read our output has gone, as `head` does: nobody is left to complain to.
+            if !failure.text.is_empty() && failure.text != output::BROKEN_PIPE {
                 let _ = writeln!(io::stderr(), "cdn-usaged: {}", failure.text);
             }
             ExitCode::from(failure.status)
@@ -116,12 +109,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whoever read our output has gone, as `head` does: nobody is left to complain to.
-fn is_broken_pipe(failure: &Failure) -> bool {
-    failure.text == output::BROKEN_PIPE
+fn start() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A reload in the first milliseconds must not end a daemon: its handlers come before its arguments are read.
+    let may_run = std::env::args_os().any(|argument| argument == "run");
+    let signals = may_run.then(|| runtime.block_on(async { run::Signals::install() })).transpose()?;
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors, and go to standard output.
+            let _ = e.print();
+            let status = u8::try_from(e.exit_code()).unwrap_or(2);
+            return if status == 0 { Ok(()) } else { Err(Failure { status, text: String::new() }) };
+        }
+    };
+    let outcome = command(cli, &runtime, signals);
+    // What still runs on a thread of its own after a second signal is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Signals>) -> Result<(), Failure> {
     #[cfg(feature = "demo")]
     if let Command::Demo(args) = &cli.command {
         return demo::run(args);
@@ -129,10 +137,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let environment = Environment::process();
     let config = Config::load(&cli.config, &environment)?;
     let bars = Bars::new();
-    logging::init(&config.log, AboveBars(bars.clone())).map_err(Failure::config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let log = logging::init(&config.log, AboveBars(bars.clone())).map_err(Failure::config)?;
     runtime.block_on(async {
         match cli.command {
+            Command::Run => {
+                let signals = signals.map_or_else(run::Signals::install, Ok)?;
+                run::run(&cli.config, config, environment, log, signals).await
+            }
             Command::Once(args) => once::run(&cli.config, config, environment, &args, &bars).await,
             Command::Check(args) => check::run(&cli.config, &config, environment, &args).await,
             Command::Tasks(args) => tasks::run(&config, &args).await,

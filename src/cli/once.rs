@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -12,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
-    assembly::Assembly,
+    assembly::{Assembly, World},
     config::{self, Config, Environment},
     credentials::Provider,
     egress::Surroundings,
     events,
-    fetch::Area,
+    fetch::{Area, Mode},
+    observer::{Nobody, Observer},
     once::{self, ListingOutcome, Outcome},
     store::{Lock, Store},
 };
@@ -50,7 +52,14 @@ pub(crate) async fn run(
     let _lock = Lock::take(&config.storage.state_dir)?;
     let area = open_area(&config.storage)?;
     let store = Store::open(&config.storage.state_dir).await?;
-    let assembly = Assembly::new(&config, &environment, Surroundings::System, &store, area).await?;
+    let world = World {
+        config: &config,
+        environment: &environment,
+        surroundings: Surroundings::System,
+        store: &store,
+        observer: &(Arc::new(Nobody) as Arc<dyn Observer>),
+    };
+    let assembly = Assembly::new(&world, area, Mode::Once).await?;
     let limit = async {
         match args.timeout {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -89,7 +98,7 @@ pub(crate) fn check_secrets(config: &Config, environment: &Environment) -> Resul
     Ok(())
 }
 
-fn make_state_dir(path: &Path) -> Result<(), Failure> {
+pub(crate) fn make_state_dir(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }
@@ -101,7 +110,7 @@ fn make_state_dir(path: &Path) -> Result<(), Failure> {
     })
 }
 
-fn open_area(storage: &config::Storage) -> Result<Area, Failure> {
+pub(crate) fn open_area(storage: &config::Storage) -> Result<Area, Failure> {
     Area::open(&storage.download_dir).map_err(|e| {
         let path = storage.download_dir.display();
         Failure::other(format!(

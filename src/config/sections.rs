@@ -164,13 +164,17 @@ pub(super) fn log(mut s: Section<'_>, env: &Environment) -> Log {
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
-    const ALLOWED: [&str; 3] = ["auto", "text", "json"];
+    const ALLOWED: [&str; 4] = ["auto", "text", "json", "journald"];
     match text {
         "auto" => Ok(LogFormat::Auto),
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        "journald" => Err("\"journald\" is not in this version; allowed: auto, text, json".to_owned()),
-        _ => Err(format!("is {text:?}{}, which is no format; allowed: auto, text, json", did_you_mean(text, &ALLOWED))),
+        "journald" => Ok(LogFormat::Journald),
+        _ => Err(format!(
+            "is {text:?}{}, which is no format; allowed: {}",
+            did_you_mean(text, &ALLOWED),
+            ALLOWED.join(", ")
+        )),
     }
 }
 

@@ -174,7 +174,7 @@ fn wrong_types_and_values_out_of_range_are_named_with_what_is_allowed() {
         ("[storage]\ndownload_dir = ''", "must be an absolute path"),
         ("[log]\nlevel = 'loud'", ":2: log.level: \"loud\" is not a level or a filter"),
         ("[log]\nlevel = 'hyper=debug'", "is not a level or a filter"),
-        ("[log]\nformat = 'journald'", "\"journald\" is not in this version; allowed: auto, text, json"),
+        ("[log]\nformat = 'syslog'", "which is no format; allowed: auto, text, json, journald"),
         ("[log]\nformat = 'jsn'", "did you mean \"json\"?"),
         ("[http]\nlisten = '9469'", "is not an address with a port"),
         ("poll = 1", ":1: poll: must be a table, [poll], but is a whole number"),

@@ -14,8 +14,8 @@ mod zip;
 
 pub use self::{
     board::Board,
-    publish::{Area, Condition},
-    queue::{Queue, QueueError},
+    publish::{Area, Condition, free_bytes},
+    queue::{Mode, Queue, QueueError, Settings},
 };
 
 /// Runs work that waits for the disk or burns the processor off the runtime's threads.

@@ -2,52 +2,75 @@
 //! same steps as normal running.
 
 mod attempt;
+mod hosts;
 mod recover;
 
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use jiff::SignedDuration;
-use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
+use self::hosts::Hosts;
 use super::{board::Board, publish::Area, transfer::SpaceCheck};
 use crate::{
     clock, config,
     egress::Downloads,
     events,
     model::task::{AccountName, Export, ListingKey},
-    store::{Store, StoreError},
+    observer::Observer,
+    store::{Store, StoreError, Waiting},
 };
 
 /// The queue looks at least this often, whatever it was told: a retry command writes from another process.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Downloads what is due.
+/// What a reload may change.
 #[derive(Debug)]
-pub struct Queue {
-    /// Where the queue is kept.
-    pub store: Store,
-    /// Where the files go.
-    pub area: Area,
+pub struct Settings {
     /// How files are fetched.
     pub downloads: Downloads,
     /// `[download]`.
     pub config: config::Download,
     /// `[retry]`.
     pub retry: config::Retry,
+    /// The listings whose downloads are made.
+    pub listings: Vec<ListingKey>,
+    /// Who waits for them.
+    pub mode: Mode,
+}
+
+/// Who waits for the downloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A run that ends: every download makes its own attempts, and a database that fails ends it.
+    Once,
+    /// The daemon: a host that is down pauses its downloads, and a database that fails is waited for.
+    Daemon,
+}
+
+/// Downloads what is due.
+pub struct Queue {
+    /// Where the queue is kept.
+    pub store: Store,
+    /// Where the files go.
+    pub area: Area,
     /// Bytes to leave free on the file systems of both folders.
     pub min_free_bytes: u64,
     /// The other of the two folders.
     pub state_dir: PathBuf,
-    /// The listings whose downloads are made.
-    pub listings: Vec<ListingKey>,
+    settings: Mutex<Arc<Settings>>,
     /// Told when a download became due.
     pub due: Arc<Notify>,
     /// Tells that an attempt has ended, and perhaps a link is wanted.
@@ -56,6 +79,9 @@ pub struct Queue {
     pub board: Board,
     /// Whether there is too little space; downloads wait meanwhile.
     pub low: AtomicBool,
+    hosts: Hosts,
+    beat: Mutex<Instant>,
+    observer: Arc<dyn Observer>,
 }
 
 /// Why the queue stopped by itself.
@@ -70,35 +96,133 @@ pub enum QueueError {
 }
 
 impl Queue {
+    /// A queue that does not run yet.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        area: Area,
+        storage: &config::Storage,
+        settings: Settings,
+        due: Arc<Notify>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            store,
+            area,
+            min_free_bytes: storage.min_free_bytes,
+            state_dir: storage.state_dir.clone(),
+            settings: Mutex::new(Arc::new(settings)),
+            due,
+            ended: Arc::new(Notify::new()),
+            board: Board::default(),
+            low: AtomicBool::new(false),
+            hosts: Hosts::default(),
+            beat: Mutex::new(clock::instant()),
+            observer,
+        }
+    }
+
+    /// What is in force now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes other settings, for what begins from now on; what is under way goes on.
+    pub fn set_settings(&self, settings: Settings) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.due.notify_one();
+    }
+
+    /// When the queue last looked for work: at most a few seconds ago while it runs.
+    #[must_use]
+    pub fn last_beat(&self) -> Instant {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs until cancelled. Then transfers stop where they are, to be resumed, and what is being published is
     /// finished.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; a daemon's queue says so, and goes on when it works again.
     pub async fn run(self: &Arc<Self>, cancel: &CancellationToken) -> Result<(), QueueError> {
-        let accounts = self.accounts();
         let mut running: JoinSet<Result<(), StoreError>> = JoinSet::new();
         let mut turn = 0;
+        // After a failure of the database some attempts have no outcome on record.
+        let mut is_broken = false;
         while !cancel.is_cancelled() {
+            *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
             // Registered before the table is read, so that what is told in between is not missed.
             let due = self.due.notified();
             tokio::pin!(due);
             due.as_mut().enable();
-            if self.has_space() {
-                self.fill(&accounts, &mut turn, &mut running, cancel).await?;
-            }
-            let wait = self.until_next_look().await?;
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = due => {}
-                Some(ended) = running.join_next() => self.end(ended)?,
-                () = sleep(wait) => {}
+            let settings = self.settings();
+            let looked = if !is_broken {
+                self.look(&settings, &mut turn, &mut running, cancel).await
+            } else if running.is_empty() {
+                let recovered = self.recover().await;
+                is_broken = recovered.is_err();
+                recovered.map(|()| Duration::ZERO)
+            } else {
+                Ok(LOOK_EVERY)
+            };
+            let wait = self.bear(&settings, looked, &mut is_broken)?.unwrap_or(LOOK_EVERY);
+            let ended = tokio::select! {
+                () = cancel.cancelled() => None,
+                () = due => None,
+                ended = running.join_next(), if !running.is_empty() => ended,
+                () = sleep(wait) => None,
+            };
+            if let Some(ended) = ended {
+                self.bear(&settings, self.end(ended), &mut is_broken)?;
             }
         }
+        let mut outcome = Ok(());
         while let Some(ended) = running.join_next().await {
-            self.end(ended)?;
+            outcome = outcome.and(self.end(ended));
         }
-        Ok(())
+        outcome
+    }
+
+    /// A run that ends fails with the database; a daemon says so and goes on.
+    fn bear<T>(
+        &self,
+        settings: &Settings,
+        outcome: Result<T, QueueError>,
+        is_broken: &mut bool,
+    ) -> Result<Option<T>, QueueError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(QueueError::Store(e)) if settings.mode == Mode::Daemon => {
+                events::store_failed(&e.to_string());
+                self.observer.store_failed();
+                *is_broken = true;
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Fills the free slots with what is due; says when to look again.
+    async fn look(
+        self: &Arc<Self>,
+        settings: &Arc<Settings>,
+        turn: &mut usize,
+        running: &mut JoinSet<Result<(), StoreError>>,
+        cancel: &CancellationToken,
+    ) -> Result<Duration, QueueError> {
+        let has_space = self.has_space();
+        let now = clock::now();
+        let mut waiting = self.store.waiting(&settings.listings, now).await?;
+        if has_space && waiting.next_due.is_some_and(|at| at <= now || is_beyond(settings, now, at)) {
+            self.fill(settings, turn, running, cancel).await?;
+            waiting = self.store.waiting(&settings.listings, now).await?;
+        }
+        if waiting.wanted > 0 {
+            // Also what another process has queued without a link.
+            self.ended.notify_waiters();
+        }
+        Ok(self.until_next_look(&waiting))
     }
 
     fn end(&self, ended: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), QueueError> {
@@ -107,49 +231,39 @@ impl Queue {
         Ok(())
     }
 
-    fn accounts(&self) -> Vec<(AccountName, Vec<Export>)> {
-        let mut accounts: Vec<(AccountName, Vec<Export>)> = Vec::new();
-        for listing in &self.listings {
-            match accounts.iter_mut().find(|(name, _)| *name == listing.account) {
-                Some((_, exports)) => exports.push(listing.export),
-                None => accounts.push((listing.account.clone(), vec![listing.export])),
-            }
-        }
-        accounts
-    }
-
     /// Fills the free slots, one account after the other.
     async fn fill(
         self: &Arc<Self>,
-        accounts: &[(AccountName, Vec<Export>)],
+        settings: &Arc<Settings>,
         turn: &mut usize,
         running: &mut JoinSet<Result<(), StoreError>>,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
-        let horizon = SignedDuration::try_from(self.retry.max).unwrap_or(SignedDuration::MAX);
+        let accounts = accounts(&settings.listings);
         let mut empty_handed = 0;
-        while running.len() < self.config.concurrency && empty_handed < accounts.len() && !cancel.is_cancelled() {
+        while running.len() < settings.config.concurrency && empty_handed < accounts.len() && !cancel.is_cancelled() {
             let Some((account, exports)) = accounts.get(*turn % accounts.len()) else { break };
             *turn = turn.wrapping_add(1);
-            match self.store.claim(account, exports, clock::now(), horizon).await? {
+            let down = if settings.mode == Mode::Daemon { self.hosts.down(clock::instant()) } else { Vec::new() };
+            match self.store.claim(account, exports, &down, clock::now(), horizon(settings)).await? {
                 None => empty_handed += 1,
                 Some(job) => {
                     empty_handed = 0;
-                    running.spawn(Arc::clone(self).attempt(job, cancel.clone()));
+                    self.hosts.begin(&job.link.host_and_port());
+                    running.spawn(Arc::clone(self).attempt(Arc::clone(settings), job, cancel.clone()));
                 }
             }
         }
         Ok(())
     }
 
-    async fn until_next_look(&self) -> Result<Duration, StoreError> {
+    fn until_next_look(&self, waiting: &Waiting) -> Duration {
         let now = clock::now();
-        let next = self.store.waiting(&self.listings, now).await?.next_due;
-        // What is due already waits for a slot or for space; either is noticed by itself.
-        let wait = next
-            .filter(|&at| at > now)
-            .map_or(LOOK_EVERY, |at| Duration::from_millis(clock::millis_between(now, at) + 1));
-        Ok(wait.min(LOOK_EVERY))
+        // What is due already waits for a slot, for space or for its host; each is noticed by itself or at the next look.
+        let next =
+            waiting.next_due.filter(|&at| at > now).map(|at| Duration::from_millis(clock::millis_between(now, at) + 1));
+        let host = self.hosts.next_up(clock::instant());
+        next.into_iter().chain(host).fold(LOOK_EVERY, Duration::min)
     }
 
     /// Whether both file systems have the room that is to be left free, and says so when that changes.
@@ -197,4 +311,25 @@ impl Queue {
             )),
         })
     }
+}
+
+/// A time further away than any delay that is given: the clock was set back.
+fn is_beyond(settings: &Settings, now: Timestamp, at: Timestamp) -> bool {
+    at.duration_since(now) > horizon(settings)
+}
+
+/// No delay is longer than this.
+fn horizon(settings: &Settings) -> SignedDuration {
+    SignedDuration::try_from(settings.retry.max).unwrap_or(SignedDuration::MAX)
+}
+
+fn accounts(listings: &[ListingKey]) -> Vec<(AccountName, Vec<Export>)> {
+    let mut accounts: Vec<(AccountName, Vec<Export>)> = Vec::new();
+    for listing in listings {
+        match accounts.iter_mut().find(|(name, _)| *name == listing.account) {
+            Some((_, exports)) => exports.push(listing.export),
+            None => accounts.push((listing.account.clone(), vec![listing.export])),
+        }
+    }
+    accounts
 }

@@ -76,6 +76,7 @@ pub type SpaceCheck = Arc<dyn Fn(u64) -> Result<(), String> + Send + Sync>;
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
+    offset: AtomicU64,
     total: AtomicU64,
     etag: Mutex<Option<String>>,
 }
@@ -85,6 +86,12 @@ impl Progress {
     #[must_use]
     pub fn done_bytes(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that this attempt brought.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.done_bytes().saturating_sub(self.offset.load(Ordering::Relaxed))
     }
 
     /// Bytes of the whole file, once the server has said so.
@@ -101,6 +108,7 @@ impl Progress {
     }
 
     fn begin(&self, offset: u64, total: Option<u64>, etag: Option<String>) {
+        self.offset.store(offset, Ordering::Relaxed);
         self.done.store(offset, Ordering::Relaxed);
         self.total.store(total.unwrap_or(0), Ordering::Relaxed);
         *self.etag.lock().unwrap_or_else(PoisonError::into_inner) = etag;

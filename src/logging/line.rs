@@ -15,13 +15,13 @@ use crate::text::{json_visible, redact, visible};
 const RESERVED: [&str; 5] = ["timestamp", "level", "event", "message", "target"];
 
 pub(super) struct Line {
-    timestamp: String,
-    level: Level,
-    event: Option<String>,
-    target: String,
-    message: String,
+    pub(super) timestamp: String,
+    pub(super) level: Level,
+    pub(super) event: Option<String>,
+    pub(super) target: String,
+    pub(super) message: String,
     /// In the order in which they were given.
-    fields: Vec<(String, Value)>,
+    pub(super) fields: Vec<(String, Value)>,
 }
 
 impl Line {

@@ -10,7 +10,13 @@ use super::*;
 
 /// What was written, shared with the layer.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -28,8 +34,7 @@ fn lines(format: Format, level: &str, log: impl FnOnce()) -> Vec<String> {
     let writer = written.clone();
     let layer = layer(format, filter(level).unwrap(), move || writer.clone());
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
-    let bytes = written.0.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
+    let text = written.text();
     assert!(text.is_empty() || text.ends_with('\n'));
     text.lines().map(str::to_owned).collect()
 }
@@ -209,7 +214,7 @@ fn the_level_can_be_changed_while_running() {
     let writer = written.clone();
     let (reloadable, handle) = reload::Layer::new(filter("info").unwrap());
     let handle = Handle(handle);
-    let lines = Lines { format: Format::Json, writer: move || writer.clone() }.with_filter(reloadable);
+    let lines = Lines::written(Format::Json, move || writer.clone()).with_filter(reloadable);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
         let log = |n: u64| debug!(target: "cdn_usaged", n, "x");
         log(1);
@@ -220,14 +225,43 @@ fn the_level_can_be_changed_while_running() {
         handle.set_level("info").unwrap();
         log(4);
     });
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let text = written.text();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("\"n\":3"), "{text}");
     assert!(matches!(handle.set_level("debug"), Err(LoggingError::Gone)));
 }
 
 #[test]
-fn journald_is_refused_by_name() {
-    let log = Log { level: "info".to_owned(), format: LogFormat::Journald };
-    assert!(init(&log, io::sink).unwrap_err().to_string().contains("journald"));
+fn the_daemon_s_own_events_have_the_fields_that_are_promised() {
+    let lines = json(|| {
+        crate::events::daemon_started();
+        crate::events::daemon_ready();
+        crate::events::daemon_stopping("SIGTERM");
+        crate::events::daemon_stopped();
+        crate::events::config_reloaded(&crate::events::Reloaded {
+            added: vec!["b".to_owned(), "c".to_owned()],
+            removed: Vec::new(),
+            changed: vec!["poll.interval".to_owned()],
+        });
+        crate::events::config_reloaded(&crate::events::Reloaded::default());
+        crate::events::config_rejected("it is wrong");
+    });
+    let of = |line: &Value| {
+        let mut line = line.as_object().unwrap().clone();
+        assert!(line.remove("timestamp").is_some() && line.remove("message").is_some_and(|m| m != ""));
+        Value::from(line)
+    };
+    let lines: Vec<_> = lines.iter().map(of).collect();
+    assert_eq!(
+        lines,
+        [
+            serde_json::json!({"level": "info", "event": "daemon.started", "version": env!("CARGO_PKG_VERSION")}),
+            serde_json::json!({"level": "info", "event": "daemon.ready"}),
+            serde_json::json!({"level": "info", "event": "daemon.stopping", "reason": "SIGTERM"}),
+            serde_json::json!({"level": "info", "event": "daemon.stopped"}),
+            serde_json::json!({"level": "info", "event": "config.reloaded", "added": "b,c", "changed": "poll.interval"}),
+            serde_json::json!({"level": "info", "event": "config.reloaded"}),
+            serde_json::json!({"level": "error", "event": "config.rejected", "error": "it is wrong"}),
+        ]
+    );
 }

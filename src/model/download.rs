@@ -119,6 +119,9 @@ pub enum AttemptResult {
 }
 
 impl AttemptResult {
+    /// Every result.
+    pub const ALL: [Self; 5] = [Self::Stored, Self::Unchanged, Self::Failed, Self::Abandoned, Self::Interrupted];
+
     /// The stored word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -49,6 +49,12 @@ impl SignedUrl {
         &self.0
     }
 
+    /// The host and the port, by which a server that is down is known.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host(), self.0.port_or_known_default().unwrap_or(0))
+    }
+
     /// The host, for messages.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod download;
 pub mod filename;
+pub mod health;
 pub mod link;
 pub mod observe;
 pub mod sweep;

@@ -1,5 +1,7 @@
 //! Reading listings: what one poll of a listing does. When it is done is decided by whoever runs it.
 
+mod listing_loop;
+mod quick;
 mod sweep;
 mod walk;
 
@@ -7,20 +9,28 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-pub use self::{sweep::SweepReport, walk::WalkReport};
+pub use self::{
+    listing_loop::{AccountGate, ListingLoop},
+    quick::QuickReport,
+    sweep::SweepReport,
+    walk::Served,
+};
 use crate::{
     cdn::{CallError, Client, Page},
     clock, config, events,
     model::{
+        observe::Kind,
         sweep::{PageFacts, id_key},
-        task::{ListingKey, TaskKey},
+        task::{ListingKey, Status, TaskKey},
     },
+    observer::Observer,
     store::{Applied, RawRow, Recorded, Store, StoreError},
 };
 
 /// Reads one listing and applies what it shows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Poller {
     /// Which listing.
     pub listing: ListingKey,
@@ -32,6 +42,8 @@ pub struct Poller {
     pub config: config::Poll,
     /// Told when a download became due.
     pub due: Arc<Notify>,
+    /// Told of what is found.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Why a poll failed.
@@ -43,6 +55,9 @@ pub enum PollError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was told to stop, between two pages.
+    #[error("stopped")]
+    Stopped,
 }
 
 impl Poller {
@@ -57,9 +72,13 @@ impl Poller {
         SignedDuration::try_from(self.walk_interval()).unwrap_or(SignedDuration::from_mins(1))
     }
 
-    async fn read(&self, number: u32) -> Result<(u32, Page), PollError> {
-        let page = self.client.page(self.listing.export, number, self.config.page_size).await?;
-        Ok((number, page))
+    /// Reads a page. The wait for it is where a poll can be stopped; what a page changes is applied whole.
+    async fn read(&self, number: u32, stop: &CancellationToken) -> Result<(u32, Page), PollError> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(PollError::Stopped),
+            page = self.client.page(self.listing.export, number, self.config.page_size) => Ok((number, page?)),
+        }
     }
 
     /// Applies a page and says what it changed: nothing is logged that is not committed.
@@ -71,15 +90,39 @@ impl Poller {
         let applied =
             self.store.apply_page(&self.listing, number, &page.rows, &rejected, request_id, revive_before, now).await?;
         for recorded in &applied.recorded {
-            log_transition(&self.listing, recorded, request_id);
+            self.tell(recorded, request_id);
         }
-        for row in &page.rejected {
-            events::row_rejected(&self.listing, row.id.as_ref().map(|id| id.as_str()), &row.error);
+        for (row, is_new) in page.rejected.iter().zip(&applied.new_raw_rows) {
+            self.observer.row_rejected();
+            // One that is kept already has been said; it comes with every poll.
+            if *is_new {
+                events::row_rejected(&self.listing, row.id.as_ref().map(|id| id.as_str()), &row.error);
+            }
         }
         if applied.queued {
             self.due.notify_one();
         }
         Ok(applied)
+    }
+
+    /// Says what has been committed.
+    fn tell(&self, recorded: &Recorded, request_id: Option<&str>) {
+        let task = TaskKey { listing: self.listing.clone(), id: recorded.id.clone() };
+        let remote_updated_at = recorded.remote_updated_at.map(clock::rfc3339);
+        let is_gone = recorded.kind == Kind::Unlisted;
+        events::task_transition(
+            &task,
+            &events::Transition {
+                kind: recorded.kind.as_str(),
+                name: recorded.name.as_deref(),
+                from: recorded.from.as_ref().map(|s| s.as_str()),
+                to: recorded.to.as_str(),
+                remote_updated_at: remote_updated_at.as_deref(),
+                request_id,
+                notable: is_gone || recorded.to == Status::Failed || !recorded.to.is_known(),
+            },
+        );
+        self.observer.changed(&self.listing, if is_gone { "unlisted" } else { recorded.to.as_str() });
     }
 }
 
@@ -92,22 +135,4 @@ fn facts(page: &Page) -> PageFacts {
         .iter()
         .map(|row| row.id.as_ref().map_or_else(|| id_key(&format!("\0{}", row.raw)), |id| id_key(id.as_str())));
     PageFacts { total: page.total, size: page.size, keys: good.chain(bad).collect() }
-}
-
-fn log_transition(listing: &ListingKey, recorded: &Recorded, request_id: Option<&str>) {
-    let task = TaskKey { listing: listing.clone(), id: recorded.id.clone() };
-    let remote_updated_at = recorded.remote_updated_at.map(clock::rfc3339);
-    let gone = recorded.kind == crate::model::observe::Kind::Unlisted;
-    events::task_transition(
-        &task,
-        &events::Transition {
-            kind: recorded.kind.as_str(),
-            name: recorded.name.as_deref(),
-            from: recorded.from.as_ref().map(|s| s.as_str()),
-            to: recorded.to.as_str(),
-            remote_updated_at: remote_updated_at.as_deref(),
-            request_id,
-            notable: gone || recorded.to.as_str() == "failed" || !recorded.to.is_known(),
-        },
-    );
 }

@@ -2,8 +2,9 @@
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
-use super::{PollError, Poller, facts, log_transition};
+use super::{PollError, Poller, facts};
 use crate::{
     clock,
     events::{self, PollCompleted},
@@ -26,8 +27,12 @@ impl Poller {
     /// that were given up before `revive_before`.
     ///
     /// # Errors
-    /// When a call failed for good, or the database did. Pages that were applied until then stay applied.
-    pub async fn full_sweep(&self, revive_before: Option<Timestamp>) -> Result<SweepReport, PollError> {
+    /// When a call failed for good, the database did, or it was stopped. Pages that were applied until then stay applied.
+    pub async fn full_sweep(
+        &self,
+        revive_before: Option<Timestamp>,
+        stop: &CancellationToken,
+    ) -> Result<SweepReport, PollError> {
         let (began, since) = (clock::now(), clock::instant());
         let mut plan = Sweep::new(self.config.page_size);
         let mut flight = FuturesUnordered::new();
@@ -38,7 +43,7 @@ impl Poller {
             while flight.len() < self.config.concurrency
                 && let Next::Read(number) = plan.next()
             {
-                flight.push(self.read(number));
+                flight.push(self.read(number, stop));
             }
             let Some(answer) = flight.next().await else { break };
             let (number, page) = answer?;
@@ -52,7 +57,7 @@ impl Poller {
         let verdict = plan.verdict();
         let end = self.store.finish_sweep(&self.listing, &verdict, began, self.apart(), clock::now()).await?;
         for recorded in &end.unlisted {
-            log_transition(&self.listing, recorded, None);
+            self.tell(recorded, None);
         }
         if let Some(previous) = end.suspect {
             events::poll_suspect(&self.listing, verdict.total.unwrap_or(0), previous);

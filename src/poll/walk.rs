@@ -2,53 +2,72 @@
 
 use std::collections::BTreeSet;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{PollError, Poller};
 use crate::{
-    events,
+    clock, events,
     model::task::{TaskId, TaskKey},
 };
 
-/// What a walk brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WalkReport {
-    /// Tasks that still wait for a link.
-    pub missing: Vec<TaskId>,
-    /// Calls made.
-    pub calls: u64,
+/// What a walk came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// Whether there was anything to look for.
+    pub looked: bool,
 }
 
-/// Pages that one walk reads before it gives up and sweeps: with rows moving a page or two between polls, the first
-/// few hold nearly all of them.
+/// Pages that one walk reads before it sweeps: with rows moving a page or two between polls, the first few hold nearly
+/// all of them.
 const WALK_PAGES_MAX: usize = 20;
 
 impl Poller {
-    /// Looks for the wanted links of this listing: where the tasks were last seen, then beside it, then everywhere.
-    /// Every page serves every wanted link. Nothing is read when none is wanted.
+    /// Looks for the wanted links of this listing; a download that the listing brings no link for has failed once more,
+    /// and is given up after `failures_max` in a row.
     ///
     /// # Errors
     /// As a sweep.
-    pub async fn walk(&self) -> Result<WalkReport, PollError> {
-        let mut calls = 0;
-        let wanted = self.store.wanted(&self.listing).await?;
-        if wanted.is_empty() {
-            return Ok(WalkReport { missing: Vec::new(), calls });
+    pub async fn serve_wanted(&self, failures_max: u32, stop: &CancellationToken) -> Result<Served, PollError> {
+        if self.store.wanted(&self.listing).await?.is_empty() {
+            return Ok(Served { looked: false });
         }
-        let seen: BTreeSet<u32> = wanted.iter().map(|(_, page)| page.unwrap_or(1).max(1)).collect();
-        let beside: BTreeSet<u32> = seen.iter().flat_map(|&p| [p.saturating_sub(1).max(1), p + 1]).collect();
-        for number in seen.iter().chain(beside.difference(&seen)).take(WALK_PAGES_MAX) {
-            let (number, page) = self.read(*number).await?;
+        self.walk(stop).await?;
+        for (id, _) in self.store.wanted(&self.listing).await? {
+            let key = TaskKey { listing: self.listing.clone(), id };
+            let Some(charged) = self.store.charge_wanted(&key, failures_max, clock::now()).await? else { continue };
+            if charged.abandoned {
+                events::download_abandoned(&key, charged.reason, &charged.error, charged.attempt);
+            } else {
+                let wait = self.walk_interval();
+                events::download_retrying(&key, charged.reason, &charged.error, charged.attempt, wait);
+            }
+        }
+        Ok(Served { looked: true })
+    }
+
+    /// Reads where the tasks were last seen, then beside it, then everything. Every page serves every wanted link. A task
+    /// that was seen without another link is not looked for further.
+    async fn walk(&self, stop: &CancellationToken) -> Result<(), PollError> {
+        let wanted = self.store.wanted(&self.listing).await?;
+        let mut lost: BTreeSet<TaskId> = wanted.iter().map(|(id, _)| id.clone()).collect();
+        let known: BTreeSet<u32> = wanted.iter().map(|(_, page)| page.unwrap_or(1).max(1)).collect();
+        let beside: BTreeSet<u32> =
+            known.iter().flat_map(|&p| [p.saturating_sub(1).max(1), p.saturating_add(1)]).collect();
+        let mut calls = 0;
+        for number in known.iter().chain(beside.difference(&known)).take(WALK_PAGES_MAX) {
+            let (number, page) = self.read(*number, stop).await?;
             calls += u64::from(page.calls);
             let applied = self.apply(number, &page, None).await?;
             self.log_refreshed(&applied.refreshed, calls);
-            if self.store.wanted(&self.listing).await?.is_empty() {
-                return Ok(WalkReport { missing: Vec::new(), calls });
+            for row in &page.rows {
+                lost.remove(&row.id);
+            }
+            if lost.is_empty() {
+                return Ok(());
             }
         }
-        let before = self.client.calls();
-        self.full_sweep(None).await?;
-        calls += self.client.calls().saturating_sub(before);
-        let missing: Vec<TaskId> = self.store.wanted(&self.listing).await?.into_iter().map(|(id, _)| id).collect();
-        Ok(WalkReport { missing, calls })
+        self.full_sweep(None, stop).await?;
+        Ok(())
     }
 
     /// Says which wanted links a page brought.

@@ -86,7 +86,7 @@ pub struct Waiting {
 }
 
 impl Store {
-    /// Claims the oldest due download of an account: it is active from now on. A time further away than `horizon` is
+    /// Claims the oldest due download of an account, but for those whose host is `down`: it is active from now on. A time further away than `horizon` is
     /// due, so that a clock that was set back cannot freeze the queue.
     ///
     /// # Errors
@@ -95,6 +95,7 @@ impl Store {
         &self,
         account: &AccountName,
         exports: &[Export],
+        down: &[String],
         now: Timestamp,
         horizon: SignedDuration,
     ) -> Result<Option<Job>, StoreError> {
@@ -110,13 +111,14 @@ impl Store {
              CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
              WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.active_since IS NULL
                 AND d.link IS NOT NULL AND (d.not_before IS NULL OR d.not_before <= ?2 OR d.not_before > ?3)
-                AND d.export IN (SELECT value FROM json_each(?4))
+                AND d.export IN (SELECT value FROM json_each(?4)) AND d.link_host NOT IN (SELECT value FROM json_each(?5))
              ORDER BY d.queued_for, d.task_id LIMIT 1",
         )
         .bind(account.as_str())
         .bind(rfc3339(now))
         .bind(rfc3339(now.saturating_add(horizon).unwrap_or(now)))
         .bind(json(&exports))
+        .bind(json(down))
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed())?;

@@ -28,6 +28,15 @@ pub struct Listing {
     pub error: Option<String>,
 }
 
+/// A task that every poll looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Which task.
+    pub id: TaskId,
+    /// Where it was last seen.
+    pub page: Option<u32>,
+}
+
 /// What a finished sweep changed beyond its pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepEnd {
@@ -80,6 +89,63 @@ impl Store {
             last_consistent_sweep_at: time_of("last_consistent_sweep_at")?,
             error: row.try_get("error").map_err(failed())?,
         }))
+    }
+
+    /// Notes that a quick poll succeeded.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn poll_succeeded(
+        &self,
+        listing: &ListingKey,
+        total: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, error = NULL
+             WHERE account = ?1 AND export = ?2",
+        )
+        .bind(listing.account.as_str())
+        .bind(listing.export.as_str())
+        .bind(total.map(signed))
+        .bind(rfc3339(now))
+        .execute(&self.writer)
+        .await
+        .map_err(self.sql("record a poll"))?;
+        Ok(())
+    }
+
+    /// The tasks that every poll looks for: listed, unfinished or without their link, and changed since then.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn watched(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<Watched>, StoreError> {
+        let failed = || self.sql("read the unfinished tasks");
+        let rows = sqlx::query(
+            "SELECT task_id, page FROM tasks
+             WHERE account = ?1 AND export = ?2 AND last_seen_at >= ?3 AND unlisted_at IS NULL
+                AND status NOT IN ('success', 'failed')
+             UNION ALL
+             SELECT t.task_id, t.page FROM downloads AS d
+             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
+                AND t.last_seen_at >= ?3 AND t.unlisted_at IS NULL",
+        )
+        .bind(listing.account.as_str())
+        .bind(listing.export.as_str())
+        .bind(rfc3339(since))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed())?;
+        rows.iter()
+            .map(|row| {
+                let id: String = row.try_get(0).map_err(failed())?;
+                Ok(Watched {
+                    id: self.word("tasks.task_id", TaskId::parse(&id))?,
+                    page: row.try_get(1).map_err(failed())?,
+                })
+            })
+            .collect()
     }
 
     /// Notes that a poll failed.

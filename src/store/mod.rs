@@ -4,12 +4,14 @@
 //! queue; `attempts` and `files` are append-only. Every transaction that reads and then writes begins IMMEDIATE,
 //! does no network wait, and applied twice changes nothing.
 
+mod counts;
 mod downloads;
 mod inspect;
 mod listings;
 mod lock;
 mod observe;
 mod open;
+mod probe;
 mod publish;
 
 use std::path::PathBuf;
@@ -18,12 +20,14 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 
 pub use self::{
+    counts::Counted,
     downloads::{Charged, Ended, Failure, Job, Waiting},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
-    listings::{Listing, SweepEnd},
+    listings::{Listing, SweepEnd, Watched},
     lock::{Lock, LockError},
     observe::{Applied, RawRow, Recorded},
     open::OpenError,
+    probe::Unwritable,
     publish::{CutOff, Intent, Published},
 };
 use crate::{clock, model::task::ParseError};

@@ -53,8 +53,8 @@ pub struct Applied {
     pub refreshed: Vec<TaskId>,
     /// Whether any download became due.
     pub queued: bool,
-    /// Rows that were never rejected before.
-    pub new_raw_rows: usize,
+    /// For each rejected row, whether it was never rejected before.
+    pub new_raw_rows: Vec<bool>,
 }
 
 /// How many rejected rows of a listing are kept: enough to see what is wrong, no more.
@@ -64,6 +64,7 @@ const RAW_ROWS_MAX: i64 = 1_000;
 struct Standing {
     known: Known,
     page: Option<i64>,
+    last_seen_at: String,
     queued: Option<Queued>,
     link_refused: Option<String>,
 }
@@ -80,6 +81,7 @@ struct TaskWrite(
     Option<String>, // range_end
     Option<String>, // update_recorded_at
     Option<u32>,    // page
+    String,         // last_seen_at
 );
 
 /// One row of the set-wise insert of transitions.
@@ -94,6 +96,7 @@ struct DownloadWrite(
     Option<String>, // link
     String,         // queued_for
     bool,           // the link is the one that was refused
+    Option<String>, // the link's host and port
 );
 
 #[derive(Default)]
@@ -151,7 +154,7 @@ impl Store {
         let found = sqlx::query(
             "SELECT t.task_id, t.name, t.status, t.created_at, t.updated_at, t.range_start, t.range_end,
                     t.unlisted_at IS NOT NULL AS unlisted, t.missed_at IS NOT NULL AS missed, t.update_recorded_at, t.page,
-                    d.state, d.link, d.link_refused, d.wanted_at IS NOT NULL AS wanted, d.recheck, d.rechecked_at,
+                    t.last_seen_at, d.state, d.link, d.link_refused, d.wanted_at IS NOT NULL AS wanted, d.recheck, d.rechecked_at,
                     d.fetched_updated_at, d.changed_at
              FROM json_each(?1) AS j
              CROSS JOIN tasks AS t ON t.account = ?2 AND t.export = ?3 AND t.task_id = j.value
@@ -203,7 +206,8 @@ impl Store {
             }),
         };
         let page = row.try_get("page").map_err(failed())?;
-        Ok(Standing { known, page, queued, link_refused: text_of("link_refused")? })
+        let last_seen_at = text_of("last_seen_at")?.unwrap_or_default();
+        Ok(Standing { known, page, last_seen_at, queued, link_refused: text_of("link_refused")? })
     }
 
     async fn write(
@@ -220,7 +224,7 @@ impl Store {
                 "INSERT INTO tasks (account, export, task_id, name, status, created_at, updated_at, range_start, range_end,
                                     first_seen_at, last_seen_at, update_recorded_at, page)
                  SELECT ?2, ?3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                        ?4, ?4, value ->> 7, value ->> 8
+                        ?4, value ->> 9, value ->> 7, value ->> 8
                  FROM json_each(?1) WHERE true
                  ON CONFLICT (account, export, task_id) DO UPDATE SET
                     name = excluded.name, status = excluded.status, created_at = excluded.created_at,
@@ -263,10 +267,23 @@ impl Store {
         rejected: &[RawRow],
         request_id: Option<&str>,
         now: Timestamp,
-    ) -> Result<usize, sqlx::Error> {
-        let mut new = 0;
+    ) -> Result<Vec<bool>, sqlx::Error> {
+        let mut new = Vec::new();
         for row in rejected {
-            let done = sqlx::query(
+            let digest = sha256_hex(row.raw.as_bytes());
+            let is_known: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM rejected_rows WHERE account = ?1 AND export = ?2 AND digest = ?3)",
+            )
+            .bind(listing.account.as_str())
+            .bind(listing.export.as_str())
+            .bind(&digest)
+            .fetch_one(&mut *db)
+            .await?;
+            new.push(!is_known);
+            if is_known {
+                continue;
+            }
+            sqlx::query(
                 "INSERT INTO rejected_rows (account, export, digest, raw, error, first_seen_at, request_id)
                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
                  WHERE (SELECT count(*) FROM rejected_rows WHERE account = ?1 AND export = ?2) < ?8
@@ -274,7 +291,7 @@ impl Store {
             )
             .bind(listing.account.as_str())
             .bind(listing.export.as_str())
-            .bind(sha256_hex(row.raw.as_bytes()))
+            .bind(digest)
             .bind(&row.raw)
             .bind(&row.error)
             .bind(rfc3339(now))
@@ -282,7 +299,6 @@ impl Store {
             .bind(RAW_ROWS_MAX)
             .execute(&mut *db)
             .await?;
-            new += usize::try_from(done.rows_affected()).unwrap_or(0);
         }
         Ok(new)
     }
@@ -297,8 +313,8 @@ async fn write_downloads(
 ) -> Result<(), sqlx::Error> {
     // A withdrawn download keeps its place, and loses its link.
     sqlx::query(
-        "INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_at, wanted_at, changed_at)
-         SELECT ?2, ?3, value ->> 0, 'pending', value ->> 3, value ->> 2, iif(value ->> 2 IS NULL, NULL, ?4),
+        "INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_host, link_at, wanted_at, changed_at)
+         SELECT ?2, ?3, value ->> 0, 'pending', value ->> 3, value ->> 2, value ->> 5, iif(value ->> 2 IS NULL, NULL, ?4),
                 iif(value ->> 2 IS NULL, ?4, NULL), ?4
          FROM json_each(?1) WHERE value ->> 1 = 'create'
          ON CONFLICT (account, export, task_id) DO NOTHING",
@@ -312,14 +328,15 @@ async fn write_downloads(
     sqlx::query(
         "WITH j AS MATERIALIZED (
             SELECT value ->> 0 AS task_id, value ->> 1 AS change, value ->> 2 AS link, value ->> 3 AS queued_for,
-                   value ->> 4 AS refused
+                   value ->> 4 AS refused, value ->> 5 AS host
             FROM json_each(?1) WHERE value ->> 1 <> 'create')
-         INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_at, wanted_at, recheck, attempt,
-                                failures, not_before, reason, error, partial_etag, changed_at)
+         INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_host, link_at, wanted_at, recheck,
+                                attempt, failures, not_before, reason, error, partial_etag, changed_at)
          SELECT ?2, ?3, j.task_id,
                 iif(j.change = 'restart', 'pending', d.state),
                 iif(j.change = 'restart', j.queued_for, d.queued_for),
                 CASE WHEN j.change = 'withdraw' THEN NULL ELSE COALESCE(j.link, d.link) END,
+                CASE WHEN j.change = 'withdraw' THEN NULL ELSE COALESCE(j.host, d.link_host) END,
                 CASE WHEN j.change = 'withdraw' THEN NULL WHEN j.link IS NULL OR j.link IS d.link THEN d.link_at ELSE ?4 END,
                 CASE WHEN j.change = 'withdraw' OR j.link IS NOT NULL THEN NULL
                      WHEN j.change IN ('want', 'restart') AND d.link IS NULL THEN ?4 ELSE d.wanted_at END,
@@ -335,8 +352,8 @@ async fn write_downloads(
          FROM j CROSS JOIN downloads AS d ON d.account = ?2 AND d.export = ?3 AND d.task_id = j.task_id
          WHERE true
          ON CONFLICT (account, export, task_id) DO UPDATE SET
-            state = excluded.state, queued_for = excluded.queued_for, link = excluded.link, link_at = excluded.link_at,
-            wanted_at = excluded.wanted_at, recheck = excluded.recheck, attempt = excluded.attempt,
+            state = excluded.state, queued_for = excluded.queued_for, link = excluded.link, link_host = excluded.link_host,
+            link_at = excluded.link_at, wanted_at = excluded.wanted_at, recheck = excluded.recheck, attempt = excluded.attempt,
             failures = excluded.failures, not_before = excluded.not_before, reason = excluded.reason,
             error = excluded.error, partial_etag = excluded.partial_etag, changed_at = excluded.changed_at",
     )
@@ -371,6 +388,9 @@ fn judge(
         return None;
     }
     let next = observation.next;
+    // A task that only moved to another page is no news of it.
+    let news = observation.changed || change.is_some();
+    let last_seen_at = before.filter(|_| !news).map_or_else(|| rfc3339(now), |b| b.last_seen_at.clone());
     if observation.changed || moved {
         batch.tasks.push(TaskWrite(
             id.to_owned(),
@@ -382,6 +402,7 @@ fn judge(
             text(next.range_end),
             text(next.update_recorded_at),
             Some(page),
+            last_seen_at.clone(),
         ));
     }
     if let Some(kind) = observation.kind {
@@ -407,7 +428,13 @@ fn judge(
         Some(change) => Some(queue(change, queued, &seen, &next, refused, now, batch)),
         None => queued.cloned(),
     };
-    Some(Standing { known: next, page: Some(i64::from(page)), queued, link_refused: refused.map(str::to_owned) })
+    Some(Standing {
+        known: next,
+        page: Some(i64::from(page)),
+        last_seen_at,
+        queued,
+        link_refused: refused.map(str::to_owned),
+    })
 }
 
 fn queue(
@@ -434,7 +461,8 @@ fn queue(
         Change::Withdraw => "withdraw",
     };
     let queued_for = rfc3339(next.created_at.unwrap_or(now));
-    batch.downloads.push(DownloadWrite(seen.id.as_str().to_owned(), word, link, queued_for, same_as_refused));
+    let host = seen.link.as_ref().map(SignedUrl::host_and_port);
+    batch.downloads.push(DownloadWrite(seen.id.as_str().to_owned(), word, link, queued_for, same_as_refused, host));
     let base = queued.cloned().unwrap_or(Queued {
         state: DownloadState::Pending,
         link: None,

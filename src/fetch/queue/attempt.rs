@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use super::Queue;
+use super::{Mode, Queue, Settings, hosts::Cost};
 use crate::{
     clock, events,
     fetch::{
@@ -17,7 +17,7 @@ use crate::{
     },
     model::{
         backoff,
-        download::{AfterFailure, Reason, after_failure},
+        download::{AfterFailure, AttemptResult, Reason, after_failure},
         filename::relative_path,
     },
     store::{Ended, Failure, Intent, Job, StoreError},
@@ -31,41 +31,63 @@ const REVISIONS_TRIED_MAX: u32 = 1_000;
 const NOTE_PARTIAL_EVERY: Duration = Duration::from_secs(1);
 
 impl Queue {
-    pub(super) async fn attempt(self: Arc<Self>, job: Job, cancel: CancellationToken) -> Result<(), StoreError> {
+    pub(super) async fn attempt(
+        self: Arc<Self>,
+        settings: Arc<Settings>,
+        job: Job,
+        cancel: CancellationToken,
+    ) -> Result<(), StoreError> {
         let place = self.board.begin(&job.key);
         // Only the transfer can be cut off; from here on an outcome is recorded.
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => None,
-            outcome = self.transfer(&job, &place) => Some(outcome),
+            outcome = self.transfer(&settings, &job, &place) => Some(outcome),
         };
-        match outcome {
+        let host = job.link.host_and_port();
+        match &outcome {
+            None => self.hosts.undecided(&host),
+            Some(Err(e)) if e.unreachable_host.is_some() => {}
+            Some(_) => self.hosts.reached(&host),
+        }
+        let result = match outcome {
             None => {
                 let ended = Ended {
                     to_byte: Some(place.progress.done_bytes()),
                     partial_etag: place.progress.etag(),
                     ..Ended::default()
                 };
-                self.store.attempt_interrupted(&job, &ended, clock::now()).await
+                self.store.attempt_interrupted(&job, &ended, clock::now()).await?;
+                AttemptResult::Interrupted
             }
-            Some(Ok(Outcome::Unchanged)) => self.store.unchanged(&job, &Ended::default(), clock::now()).await,
-            Some(Ok(Outcome::Fetched(fetched))) => self.publish(&job, fetched).await,
-            Some(Err(error)) => self.fail(&job, error).await,
-        }
+            Some(Ok(Outcome::Unchanged)) => {
+                self.store.unchanged(&job, &Ended::default(), clock::now()).await?;
+                AttemptResult::Unchanged
+            }
+            Some(Ok(Outcome::Fetched(fetched))) => self.publish(&settings, &job, fetched).await?,
+            Some(Err(error)) => self.fail(&settings, &job, error).await?,
+        };
+        self.observer.attempted(&job.key.listing, result, place.progress.received_bytes());
+        Ok(())
     }
 
-    async fn transfer(self: &Arc<Self>, job: &Job, place: &Place) -> Result<Outcome, TransferError> {
+    async fn transfer(
+        self: &Arc<Self>,
+        settings: &Settings,
+        job: &Job,
+        place: &Place,
+    ) -> Result<Outcome, TransferError> {
         let partial = self.area.partial(&job.key);
         let request = Request {
             link: &job.link,
             partial: &partial,
             resume_etag: job.partial_etag.as_deref(),
             if_none_match: job.stored_etag.as_deref().filter(|_| job.recheck),
-            limits: Limits::from(&self.config),
+            limits: Limits::from(&settings.config),
             progress: &place.progress,
             space: self.space_check(),
         };
-        let transfer = transfer(&self.downloads, &request);
+        let transfer = transfer(&settings.downloads, &request);
         tokio::pin!(transfer);
         let mut noted = job.partial_etag.clone();
         let mut tick = interval(NOTE_PARTIAL_EVERY);
@@ -89,7 +111,7 @@ impl Queue {
 
     /// Commits the intent, makes the file durable, moves it to its name, and records it: in this order, so that a crash
     /// at any point leaves enough to go on.
-    async fn publish(&self, job: &Job, fetched: Fetched) -> Result<(), StoreError> {
+    async fn publish(&self, settings: &Settings, job: &Job, fetched: Fetched) -> Result<AttemptResult, StoreError> {
         let newest = self.store.files_of(&job.key).await?.pop();
         let sha256 = hex::encode(fetched.sha256);
         let name = |revision| {
@@ -122,11 +144,11 @@ impl Queue {
                     intent.returns = false;
                     intent.path = name(intent.revision);
                 }
-                Err(text) => return self.fail(job, TransferError::disk(text, fetched.bytes)).await,
+                Err(text) => return self.fail(settings, job, TransferError::disk(text, fetched.bytes)).await,
             }
         }
         let text = format!("{REVISIONS_TRIED_MAX} names for the file of task {} are taken; look at them", job.key);
-        self.fail(job, TransferError::disk(text, fetched.bytes)).await
+        self.fail(settings, job, TransferError::disk(text, fetched.bytes)).await
     }
 
     async fn put_in_place(&self, job: &Job, intent: &Intent) -> Result<Placed, String> {
@@ -151,12 +173,13 @@ impl Queue {
         .await
     }
 
-    async fn record(&self, job: &Job, intent: &Intent, was_there: bool) -> Result<(), StoreError> {
+    async fn record(&self, job: &Job, intent: &Intent, was_there: bool) -> Result<AttemptResult, StoreError> {
         let now = clock::now();
         if job.recheck && intent.returns && was_there {
             let ended =
                 Ended { to_byte: Some(intent.bytes), request_id: intent.request_id.clone(), ..Ended::default() };
-            return self.store.unchanged(job, &ended, now).await;
+            self.store.unchanged(job, &ended, now).await?;
+            return Ok(AttemptResult::Unchanged);
         }
         self.store.stored(job, intent, now).await?;
         events::download_stored(
@@ -172,20 +195,25 @@ impl Queue {
                 duration: Duration::from_millis(clock::millis_between(job.started_at, now)),
             },
         );
-        Ok(())
+        Ok(AttemptResult::Stored)
     }
 
-    async fn fail(&self, job: &Job, error: TransferError) -> Result<(), StoreError> {
+    async fn fail(&self, settings: &Settings, job: &Job, error: TransferError) -> Result<AttemptResult, StoreError> {
         let now = clock::now();
         let link_age = now.duration_since(job.link_at);
-        let after = if error.is_out_of_space {
-            // Nobody's failure: it waits until there is room.
+        let retry = &settings.retry;
+        let host_pause = |failures| backoff::delay(retry.base, retry.max, failures, None, rand::random());
+        let paid_by_another = settings.mode == Mode::Daemon
+            && error.unreachable_host.is_some()
+            && self.hosts.unreachable(&job.link.host_and_port(), clock::instant(), host_pause) == Cost::Nothing;
+        let after = if error.is_out_of_space || paid_by_another {
+            // Nobody's failure: it waits until there is room, or until its host is back.
             AfterFailure { failures: job.failures, abandoned: false, wants_link: false }
         } else {
-            after_failure(job.failures, self.config.max_attempts, error.reason, link_age, job.link_was_refused)
+            after_failure(job.failures, settings.config.max_attempts, error.reason, link_age, job.link_was_refused)
         };
-        let delay =
-            backoff::delay(self.retry.base, self.retry.max, after.failures.max(1), error.retry_after, rand::random());
+        let delay = backoff::delay(retry.base, retry.max, after.failures.max(1), error.retry_after, rand::random())
+            .min(retry.max);
         let not_before = now.saturating_add(SignedDuration::try_from(delay).unwrap_or_default()).unwrap_or(now);
         let ended = Ended {
             from_byte: Some(error.from_byte),
@@ -207,7 +235,7 @@ impl Queue {
         } else {
             events::download_retrying(&job.key, error.reason, &error.text, job.attempt, delay);
         }
-        Ok(())
+        Ok(if after.abandoned { AttemptResult::Abandoned } else { AttemptResult::Failed })
     }
 }
 

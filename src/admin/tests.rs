@@ -1,0 +1,274 @@
+//! A real server on a real store.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sqlx::{Connection as _, SqliteConnection};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::{
+    clock,
+    metrics::PollResult,
+    model::{
+        health::Beat,
+        link::SignedUrl,
+        task::{AccountName, Export, ListingKey, Status, TaskId, TaskSnapshot},
+    },
+};
+
+/// Waiting for a condition ends here: long after it should have come true, on the slowest machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Bench {
+    address: std::net::SocketAddr,
+    state: AdminState,
+    dir: TempDir,
+    cancel: CancellationToken,
+    server: JoinSet<()>,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn listing() -> ListingKey {
+    ListingKey { account: AccountName::parse("main").unwrap(), export: Export::UsageDetail }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + seconds).unwrap()
+}
+
+fn beat(interval: Duration) -> Beat {
+    Beat { interval, request_timeout: Duration::ZERO, full_sweep_interval: Duration::from_secs(3600) }
+}
+
+fn polled(error: Option<&str>, interval: Duration) -> Polled {
+    Polled { at: at(0), error: error.map(ToOwned::to_owned), consistent: Some(true), interval }
+}
+
+fn row(id: &str, status: &str) -> TaskSnapshot {
+    TaskSnapshot {
+        id: TaskId::parse(id).unwrap(),
+        name: None,
+        status: Status::parse(status).unwrap(),
+        created_at: Some(at(-100)),
+        updated_at: Some(at(-90)),
+        range_start: None,
+        range_end: None,
+        link: (status == "success").then(|| SignedUrl::parse("https://b.example.com/a?Signature=s").unwrap()),
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        store.register_listing(&listing(), "https://cdn.example.com").await.unwrap();
+        let state = AdminState { store, metrics: Metrics::new().unwrap(), health: Arc::new(Health::new()) };
+        state.metrics.set_listings(&[listing()]);
+        state.health.set_listings(vec![ListingHealthConfig { listing: listing(), beat: beat(DEADLINE) }]);
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let cancel = CancellationToken::new();
+        let mut server = JoinSet::new();
+        server.spawn(serve(socket, state.clone(), cancel.clone()));
+        Self { address, state, dir, cancel, server }
+    }
+
+    async fn apply(&self, rows: &[TaskSnapshot]) {
+        self.state.store.apply_page(&listing(), 1, rows, &[], None, None, at(0)).await.unwrap();
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // The server closes after its answer.
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path).await
+    }
+
+    /// Asks until the answer is as wanted.
+    async fn until(&self, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let begin = clock::instant();
+        loop {
+            let answer = self.get(path).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(clock::instant() - begin < DEADLINE, "still {} {}", answer.status, answer.body);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn healthz(&self) -> (u16, serde_json::Value) {
+        let answer = self.get("/healthz").await;
+        assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
+        (answer.status, serde_json::from_str(&answer.body).unwrap())
+    }
+}
+
+async fn other_process(dir: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite://{}", dir.join("usage.db").display())).await.unwrap()
+}
+
+#[tokio::test]
+async fn metrics_show_what_the_daemon_counted_and_what_the_store_holds() {
+    let bench = Bench::new().await;
+    bench.state.metrics.poll(&listing(), PollResult::Ok);
+    bench.apply(&[row("1", "success"), row("2", "created"), row("3", "Halted"), row("4", "created")]).await;
+    let answer = bench.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{}", answer.head);
+    let of = "account=\"main\",export=\"usage-detail\"";
+    for line in [
+        format!("cdn_usaged_polls_total{{{of},result=\"ok\"}} 1\n"),
+        format!("cdn_usaged_tasks{{{of},status=\"created\"}} 2\n"),
+        format!("cdn_usaged_tasks{{{of},status=\"success\"}} 1\n"),
+        format!("cdn_usaged_tasks{{{of},status=\"failed\"}} 0\n"),
+        format!("cdn_usaged_tasks{{{of},status=\"other\"}} 1\n"),
+        format!("cdn_usaged_downloads{{{of},state=\"pending\"}} 1\n"),
+        format!("cdn_usaged_downloads{{{of},state=\"stored\"}} 0\n"),
+    ] {
+        assert!(answer.body.contains(&line), "{line} in\n{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn later_changes_of_the_store_show_and_a_removed_account_is_not_counted() {
+    let bench = Bench::new().await;
+    bench.apply(&[row("1", "created")]).await;
+    let _ = bench.get("/metrics").await;
+    bench.apply(&[row("1", "failed")]).await;
+    bench
+        .until("/metrics", |a| a.body.contains("status=\"failed\"} 1\n") && a.body.contains("status=\"created\"} 0\n"))
+        .await;
+    bench.state.metrics.forget(&listing().account);
+    let answer = bench.get("/metrics").await;
+    assert!(!answer.body.contains("account="), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn only_get_and_head_are_answered() {
+    let bench = Bench::new().await;
+    for path in ["/metrics", "/livez", "/healthz"] {
+        let head = bench.ask("HEAD", path).await;
+        assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
+            let answer = bench.ask(method, path).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert!(answer.head.contains("allow: get,head"), "{}", answer.head);
+        }
+    }
+    assert_eq!(bench.get("/").await.status, 404);
+}
+
+#[tokio::test]
+async fn livez_is_ok_until_the_store_cannot_be_written() {
+    let bench = Bench::new().await;
+    let answer = bench.get("/livez").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
+    let mut other = other_process(bench.dir.path()).await;
+    let transaction = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let answer = bench.until("/livez", |a| a.status == 503).await;
+    assert!(answer.body.contains("cannot begin to write the database"), "{}", answer.body);
+    assert_eq!(bench.healthz().await.0, 503);
+    transaction.rollback().await.unwrap();
+    bench.until("/livez", |a| a.status == 200).await;
+    // Nothing is left behind that would stop a write.
+    bench.apply(&[row("1", "created")]).await;
+}
+
+#[tokio::test]
+async fn livez_fails_when_the_database_file_is_gone() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.get("/livez").await.status, 200);
+    std::fs::remove_file(bench.dir.path().join("usage.db")).unwrap();
+    let answer = bench.until("/livez", |a| a.status == 503).await;
+    assert!(answer.body.contains("cannot look at the database"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn healthz_tells_each_listing_and_fails_when_one_is_overdue() {
+    let bench = Bench::new().await;
+    let health = &bench.state.health;
+    health.restore(&listing(), Some(at(-60)), None);
+    let (status, report) = bench.healthz().await;
+    assert_eq!((status, &report["healthy"], &report["error"]), (200, &true.into(), &serde_json::Value::Null));
+    let only = &report["listings"][0];
+    assert_eq!((&only["account"], &only["export"]), (&"main".into(), &"usage-detail".into()));
+    assert_eq!(only["last_poll_at"], "2025-12-31T23:59:00.000Z");
+    assert!(only["last_consistent_sweep_at"].is_null());
+
+    health.polled(&listing(), polled(None, Duration::from_millis(1)));
+    let answer = bench.until("/healthz", |a| a.status == 503).await;
+    assert!(answer.body.contains("no successful poll for"), "{}", answer.body);
+    assert_eq!(bench.get("/livez").await.status, 200);
+
+    // A failed poll mends nothing; its text comes as it is, and as JSON.
+    health.polled(&listing(), polled(Some("said \"刷新\"\n<b>"), Duration::from_millis(1)));
+    let (status, report) = bench.healthz().await;
+    assert_eq!((status, &report["listings"][0]["error"]), (503, &"said \"刷新\"\n<b>".into()));
+
+    health.polled(&listing(), polled(None, DEADLINE));
+    let (status, report) = bench.healthz().await;
+    let only = &report["listings"][0];
+    assert_eq!((status, &only["healthy"], &only["error"]), (200, &true.into(), &serde_json::Value::Null));
+    assert_eq!(only["last_consistent_sweep_at"], "2026-01-01T00:00:00.000Z");
+}
+
+#[tokio::test]
+async fn a_listing_without_a_consistent_sweep_is_overdue_and_a_removed_one_is_not() {
+    let bench = Bench::new().await;
+    let health = &bench.state.health;
+    let soon = Beat { full_sweep_interval: Duration::from_millis(1), ..beat(DEADLINE) };
+    health.set_listings(vec![ListingHealthConfig { listing: listing(), beat: soon }]);
+    health.polled(&listing(), Polled { consistent: Some(false), ..polled(None, DEADLINE) });
+    let answer = bench.until("/healthz", |a| a.status == 503).await;
+    assert!(answer.body.contains("no consistent sweep for"), "{}", answer.body);
+    health.set_listings(Vec::new());
+    health.polled(&listing(), polled(None, DEADLINE));
+    let (status, report) = bench.healthz().await;
+    assert_eq!((status, &report["listings"]), (200, &serde_json::json!([])));
+}
+
+#[tokio::test]
+async fn more_connections_than_are_served_wait_for_their_turn() {
+    let bench = Bench::new().await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(bench.address).await.unwrap());
+    }
+    let patient = bench.get("/livez");
+    tokio::pin!(patient);
+    assert!(timeout(Duration::from_millis(200), &mut patient).await.is_err());
+    drop(silent);
+    assert_eq!(patient.await.status, 200);
+}
+
+#[tokio::test]
+async fn it_ends_when_cancelled_also_while_somebody_says_nothing() {
+    let mut bench = Bench::new().await;
+    assert_eq!(bench.get("/livez").await.status, 200);
+    let mut silent = TcpStream::connect(bench.address).await.unwrap();
+    silent.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+    bench.cancel.cancel();
+    timeout(DEADLINE, bench.server.join_next()).await.unwrap().unwrap().unwrap();
+    // It is cut off: what comes is the end.
+    let mut rest = Vec::new();
+    let _ = silent.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+    bench.state.store.close().await;
+}

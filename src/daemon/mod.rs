@@ -1,0 +1,278 @@
+//! The daemon: wires the parts, keeps them running, and ends them.
+//!
+//! ```text
+//! signals ─┐                ┌─> a loop for each listing ─┐
+//! watchdog ├─> Daemon::turn ┤                            ├─> store
+//! reload ──┘                └─> the queue ───────────────┘
+//! ```
+//!
+//! Long-lived tasks start only here, and a task that ends by itself takes the process down: the service manager starts
+//! it again, and the database says where to go on.
+
+mod reload;
+mod watch;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    assembly::{Account, Assembly, AssemblyError, World},
+    cdn::Permits,
+    clock,
+    config::{self, Config, Environment},
+    egress::Surroundings,
+    events,
+    fetch::{Area, Mode, Queue, QueueError},
+    logging,
+    model::task::AccountName,
+    notify::Notifier,
+    observer::Observer,
+    poll::{AccountGate, ListingLoop},
+    store::Store,
+};
+
+pub use self::watch::Watch;
+
+/// The daemon looks after itself at least this often, and feeds the watchdog then.
+const TURN_EVERY: Duration = Duration::from_secs(5);
+/// The queue looks for work every few seconds. When it has not for this long it hangs, and the watchdog may bite.
+const QUEUE_HANGS_AFTER: Duration = Duration::from_secs(60);
+/// What is stopped has this long to finish the transaction or the publication in hand. The service manager waits 20 s.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+/// What ends the daemon early.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The parts do not fit together.
+    #[error(transparent)]
+    Assembly(#[from] AssemblyError),
+    /// The queue failed, and not for want of the database.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A task ended that never should.
+    #[error("{0} ended by itself")]
+    Ended(&'static str),
+    /// A task panicked.
+    #[error("a task died: {0}")]
+    Died(#[from] tokio::task::JoinError),
+    /// Something did not stop in time.
+    #[error("not everything stopped within {} s", STOP_WITHIN.as_secs())]
+    Late,
+}
+
+/// Where the daemon's configuration comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// The environment.
+    pub environment: Environment,
+}
+
+/// What the signals ask for.
+#[derive(Debug)]
+pub struct Requests {
+    /// Take the configuration anew. Several requests at once are one.
+    pub reload: Arc<Notify>,
+    /// End, for this reason. There is room for one, and no second is sent.
+    pub stop: mpsc::Receiver<&'static str>,
+}
+
+/// An account whose loops run.
+struct Running {
+    config: config::Account,
+    permits: Arc<Permits>,
+    stop: CancellationToken,
+}
+
+/// The daemon.
+pub struct Daemon {
+    origin: Origin,
+    config: Config,
+    log: logging::Handle,
+    notifier: Notifier,
+    watch: Arc<Watch>,
+    observer: Arc<dyn Observer>,
+    store: Store,
+    queue: Arc<Queue>,
+    due: Arc<Notify>,
+    accounts: BTreeMap<AccountName, Running>,
+    loops: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// What the daemon is put together from.
+pub struct Parts {
+    /// Where the configuration comes from.
+    pub origin: Origin,
+    /// The configuration that was read there.
+    pub config: Config,
+    /// Changes the level of the log.
+    pub log: logging::Handle,
+    /// Tells the service manager.
+    pub notifier: Notifier,
+    /// Counts and judges.
+    pub watch: Arc<Watch>,
+    /// Open; the daemon does not close it.
+    pub store: Store,
+    /// The download folder.
+    pub area: Area,
+}
+
+impl Daemon {
+    /// Wires everything; nothing runs yet.
+    ///
+    /// # Errors
+    /// When the parts do not fit together.
+    pub async fn new(parts: Parts) -> Result<Self, DaemonError> {
+        let Parts { origin, config, log, notifier, watch, store, area } = parts;
+        let observer: Arc<dyn Observer> = Arc::clone(&watch) as Arc<dyn Observer>;
+        watch.begin(&config, &store).await.map_err(AssemblyError::from)?;
+        let world = World {
+            config: &config,
+            environment: &origin.environment,
+            surroundings: Surroundings::System,
+            store: &store,
+            observer: &observer,
+        };
+        let assembly = Assembly::new(&world, area, Mode::Daemon).await?;
+        let due = assembly.due;
+        let mut daemon = Self {
+            accounts: BTreeMap::new(),
+            loops: JoinSet::new(),
+            stop: CancellationToken::new(),
+            queue: assembly.queue,
+            origin,
+            config,
+            log,
+            notifier,
+            watch,
+            observer,
+            store,
+            due,
+        };
+        for account in assembly.accounts {
+            daemon.start(account);
+        }
+        Ok(daemon)
+    }
+
+    /// The queue, for whoever shows or watches it.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// Starts the loops of an account.
+    fn start(&mut self, account: Account) {
+        let stop = self.stop.child_token();
+        let gate = Arc::new(AccountGate::default());
+        let keys = account.keys.watched_paths();
+        for poller in account.pollers {
+            let run = ListingLoop {
+                poller,
+                gate: Arc::clone(&gate),
+                keys: keys.clone(),
+                wanted: Arc::clone(&self.queue.ended),
+                failures_max: self.config.download.max_attempts,
+            };
+            let stop = stop.clone();
+            self.loops.spawn(async move { run.run(&stop).await });
+        }
+        let running = Running { config: account.config, permits: account.permits, stop };
+        self.accounts.insert(running.config.name.clone(), running);
+    }
+
+    /// Runs until it is asked to stop, and then ends everything.
+    ///
+    /// # Errors
+    /// When a task ended that never should, or not everything stopped in time.
+    pub async fn run(mut self, requests: &mut Requests) -> Result<(), DaemonError> {
+        let queue_stop = self.stop.child_token();
+        let mut transfers = JoinSet::new();
+        transfers.spawn({
+            let queue = Arc::clone(&self.queue);
+            async move { queue.run(&queue_stop).await }
+        });
+        self.notifier.ready();
+        events::daemon_ready();
+        let outcome = self.turn(requests, &mut transfers).await;
+        let reason = outcome.as_ref().map_or_else(ToString::to_string, |reason| (*reason).to_owned());
+        self.notifier.stopping();
+        events::daemon_stopping(&reason);
+        self.stop.cancel();
+        let all = async {
+            while let Some(ended) = self.loops.join_next().await {
+                ended?;
+            }
+            while let Some(ended) = transfers.join_next().await {
+                ended??;
+            }
+            Ok::<(), DaemonError>(())
+        };
+        let stopped = timeout(STOP_WITHIN, all).await.unwrap_or(Err(DaemonError::Late));
+        outcome.map(drop).and(stopped)
+    }
+
+    /// Turns until something ends it; says what.
+    async fn turn(
+        &mut self,
+        requests: &mut Requests,
+        transfers: &mut JoinSet<Result<(), QueueError>>,
+    ) -> Result<&'static str, DaemonError> {
+        let every = self.notifier.watchdog_interval().map_or(TURN_EVERY, |w| w.min(TURN_EVERY));
+        let mut tick = interval(every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                reason = requests.stop.recv() => return reason.ok_or(DaemonError::Ended("the signal handler")),
+                () = requests.reload.notified() => self.reload().await,
+                Some(ended) = transfers.join_next() => {
+                    ended??;
+                    return Err(DaemonError::Ended("the queue"));
+                }
+                Some(ended) = self.loops.join_next() => {
+                    ended?;
+                    // Those of a removed account end as they were told.
+                    if !self.accounts.is_empty() && self.loops.len() < self.expected_loops() {
+                        return Err(DaemonError::Ended("the loop of a listing"));
+                    }
+                }
+                _ = tick.tick() => self.look_after().await,
+            }
+        }
+    }
+
+    /// The loops that should be running; those that were told to stop may still be ending.
+    fn expected_loops(&self) -> usize {
+        self.accounts.values().map(|a| a.config.exports.len()).sum()
+    }
+
+    /// Feeds the watchdog while everything turns, and says how things are.
+    async fn look_after(&self) {
+        let since_beat = clock::instant().saturating_duration_since(self.queue.last_beat());
+        if since_beat < QUEUE_HANGS_AFTER {
+            self.notifier.watchdog();
+            self.watch.beat();
+        }
+        self.watch.measure(&self.queue);
+        if let Ok(waiting) = self.store.waiting(&self.queue.settings().listings, clock::now()).await {
+            let running = self.queue.board.transfers().len();
+            let (accounts, listings) = (self.accounts.len(), self.expected_loops());
+            let low = if self.queue.low.load(std::sync::atomic::Ordering::Relaxed) { "; too little space" } else { "" };
+            self.notifier.status(&format!(
+                "{listings} listings of {accounts} accounts; {running} transfers under way, {} downloads wait, {} of them for a \
+                 link{low}",
+                (waiting.with_link + waiting.wanted).saturating_sub(running as u64),
+                waiting.wanted,
+            ));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Counts what happens and remembers how each listing does: what `/metrics` and `/healthz` show.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    admin::{Health, ListingHealthConfig, Polled},
+    assembly, clock,
+    config::Config,
+    fetch::Queue,
+    metrics::{Folder, Metrics, MetricsError, PollResult},
+    model::{
+        download::AttemptResult,
+        health::Beat,
+        task::{AccountName, ListingKey},
+    },
+    observer::{Observer, Turn},
+    store::{Store, StoreError},
+};
+
+/// The counters and the verdicts, fed by whatever happens.
+#[derive(Debug)]
+pub struct Watch {
+    metrics: Metrics,
+    health: Arc<Health>,
+}
+
+impl Watch {
+    /// With everything at zero.
+    ///
+    /// # Errors
+    /// When a metric's name is not valid: a bug.
+    pub fn new() -> Result<Self, MetricsError> {
+        Ok(Self { metrics: Metrics::new()?, health: Arc::new(Health::new()) })
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The verdicts.
+    #[must_use]
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Begins with what earlier processes found, so that a restart is no gap.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn begin(&self, config: &Config, store: &Store) -> Result<(), StoreError> {
+        self.set_listings(config);
+        for listing in assembly::listings(config) {
+            let Some(known) = store.listing(&listing).await? else { continue };
+            self.health.restore(&listing, known.last_poll_at, known.last_consistent_sweep_at);
+            if let Some(at) = known.last_poll_at {
+                self.metrics.successful_poll_at(&listing, at);
+            }
+            if let Some(at) = known.last_consistent_sweep_at {
+                self.metrics.consistent_sweep_at(&listing, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the configured listings; what is counted of others is forgotten.
+    pub(super) fn set_listings(&self, config: &Config) {
+        let listings = assembly::listings(config);
+        self.metrics.set_listings(&listings);
+        let beat = Beat {
+            interval: config.poll.interval,
+            request_timeout: config.poll.request_timeout,
+            full_sweep_interval: config.poll.full_sweep_interval,
+        };
+        self.health.set_listings(listings.into_iter().map(|listing| ListingHealthConfig { listing, beat }).collect());
+    }
+
+    /// The scheduler turns.
+    pub(super) fn beat(&self) {
+        self.health.beat();
+    }
+
+    /// Measures what no event tells.
+    pub(super) fn measure(&self, queue: &Queue) {
+        if let Ok(free) = queue.area.free_bytes() {
+            self.metrics.storage_free_bytes(Folder::Download, free);
+        }
+        if let Ok(free) = crate::fetch::free_bytes(&queue.state_dir) {
+            self.metrics.storage_free_bytes(Folder::State, free);
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn called(&self, account: &AccountName, action: &str, code: &str, duration: Duration) {
+        self.metrics.api_request(account, action, code, duration);
+    }
+
+    fn polled(&self, listing: &ListingKey, turn: Turn<'_>) {
+        let now = clock::now();
+        let result = match (turn.error, turn.consistent) {
+            (Some(_), _) => PollResult::Failed,
+            (None, Some(false)) => PollResult::Inconsistent,
+            (None, _) => PollResult::Ok,
+        };
+        self.metrics.poll(listing, result);
+        if turn.error.is_none() {
+            self.metrics.successful_poll_at(listing, now);
+        }
+        if turn.consistent == Some(true) {
+            self.metrics.consistent_sweep_at(listing, now);
+        }
+        let error = turn.error.map(str::to_owned);
+        self.health.polled(listing, Polled { at: now, error, consistent: turn.consistent, interval: turn.interval });
+    }
+
+    fn changed(&self, listing: &ListingKey, to: &str) {
+        self.metrics.transition(listing, to);
+    }
+
+    fn row_rejected(&self) {
+        self.metrics.row_rejected(1);
+    }
+
+    fn attempted(&self, listing: &ListingKey, result: AttemptResult, bytes: u64) {
+        self.metrics.download_attempt(listing, result);
+        self.metrics.download_bytes(listing, bytes);
+    }
+
+    fn store_failed(&self) {
+        self.metrics.store_error();
+    }
+}

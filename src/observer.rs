@@ -1,0 +1,54 @@
+//! Who wants to know what happens, to count it: called where it happens, with words of the model alone.
+
+use std::time::Duration;
+
+use crate::model::{
+    download::AttemptResult,
+    task::{AccountName, ListingKey},
+};
+
+/// How a poll went.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// What went wrong; none when the poll succeeded.
+    pub error: Option<&'a str>,
+    /// For a sweep, whether it was consistent.
+    pub consistent: Option<bool>,
+    /// The pause until the next.
+    pub interval: Duration,
+}
+
+/// Told of what happens. Each method does nothing unless it is given something to do.
+pub trait Observer: Send + Sync {
+    /// A call was answered, or was not: `code` is `OK`, the service's code, or `transport`.
+    fn called(&self, account: &AccountName, action: &str, code: &str, duration: Duration) {
+        let _ = (account, action, code, duration);
+    }
+
+    /// A poll ended.
+    fn polled(&self, listing: &ListingKey, turn: Turn<'_>) {
+        let _ = (listing, turn);
+    }
+
+    /// A transition was committed; `to` is the status, or `unlisted`.
+    fn changed(&self, listing: &ListingKey, to: &str) {
+        let _ = (listing, to);
+    }
+
+    /// A row of a listing could not be read.
+    fn row_rejected(&self) {}
+
+    /// An attempt at a download ended, and brought so many bytes.
+    fn attempted(&self, listing: &ListingKey, result: AttemptResult, bytes: u64) {
+        let _ = (listing, result, bytes);
+    }
+
+    /// The database failed.
+    fn store_failed(&self) {}
+}
+
+/// Nobody wants to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Observer for Nobody {}
