@@ -108,6 +108,8 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)
+            // What is deleted is overwritten: a link that is of no use any more must not linger in a free page.
+            .pragma("secure_delete", "ON")
             // A page cache of 2 MiB: the working set of a page of tasks is far smaller.
             .pragma("cache_size", "-2048")
             .disable_statement_logging();

@@ -637,3 +637,21 @@ async fn what_a_run_owes_is_due_at_once_and_tasks_can_be_filtered() {
     assert_eq!(by(TaskFilter { since: text(Some(at(1))), ..TaskFilter::default() }).await, 0);
     assert!(store.path().ends_with("usage.db"));
 }
+
+#[tokio::test]
+async fn a_link_that_is_of_no_use_any_more_does_not_linger_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let mut rows: Vec<TaskSnapshot> = (0..60).map(|n| row(&format!("{n:03}"), "success")).collect();
+    for row in &mut rows {
+        row.link = Some(link(row.id.as_str(), &"MARK".repeat(100)));
+    }
+    apply(&store, &rows, at(0)).await;
+    for n in 0..rows.len() {
+        let job = claim(&store, at(1)).await.unwrap();
+        store.stored(&job, &intent(&format!("p{n}"), 1, "aa"), at(1)).await.unwrap();
+    }
+    store.close().await;
+    let file = std::fs::read(dir.path().join("usage.db")).unwrap();
+    assert!(!file.windows(8).any(|w| w == b"MARKMARK"), "of {} bytes", file.len());
+}
