@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::model::{
-    download::{Reason, VerifiedBy},
-    task::{AccountName, ListingKey, TaskKey},
+use crate::{
+    model::{
+        download::{Reason, VerifiedBy},
+        task::{AccountName, ListingKey, TaskKey},
+    },
+    text::count,
 };
 
 fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn count(n: u64, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// What a finished poll says of itself.

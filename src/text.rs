@@ -5,6 +5,12 @@
 
 use std::{borrow::Cow, fmt::Write};
 
+/// A number and what it counts, in English.
+#[must_use]
+pub fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// What stands where a secret was.
 const CUT: &str = "[redacted]";
 

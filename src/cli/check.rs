@@ -11,6 +11,7 @@ use crate::{
     config::{Config, Environment},
     egress::Surroundings,
     observer::{Nobody, Observer},
+    text::count,
 };
 
 #[derive(Serialize)]
@@ -34,7 +35,12 @@ pub(crate) async fn run(
     let mut out = Out::new();
     let listings: usize = config.accounts.iter().map(|a| a.exports.len()).sum();
     if !args.json {
-        out.line(&format!("{} is valid: {} accounts, {listings} listings", path.display(), config.accounts.len()))?;
+        out.line(&format!(
+            "{} is valid: {}, {}",
+            path.display(),
+            count(config.accounts.len() as u64, "account"),
+            count(listings as u64, "listing")
+        ))?;
         out.line(&format!(
             "state in {}, files in {}",
             config.storage.state_dir.display(),
@@ -74,7 +80,7 @@ async fn online(config: &Config, environment: &Environment, args: &CheckArgs, ou
             } else if let Some(error) = error {
                 out.line(&format!("{name}/{export}: {error}"))?;
             } else {
-                let total = total.map_or_else(|| "a listing without a total".to_owned(), |n| format!("{n} tasks"));
+                let total = total.map_or_else(|| "a listing without a total".to_owned(), |n| count(n, "task"));
                 out.line(&format!("{name}/{export}: {total}, keys from {}", origin.as_deref().unwrap_or("?")))?;
             }
         }

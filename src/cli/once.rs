@@ -22,6 +22,7 @@ use crate::{
     observer::{Nobody, Observer},
     once::{self, ListingOutcome, Outcome},
     store::{Lock, Store},
+    text::count,
 };
 
 /// A listing as `--json` prints it.
@@ -134,15 +135,20 @@ fn report(outcome: &Outcome, args: &OnceArgs) -> Result<(), Failure> {
             out.line(&format!("{listing}: {error}"))?;
         } else {
             let moved = if consistent { "" } else { "; it moved while it was read, run it again" };
-            out.line(&format!("{listing}: {} tasks{moved}", tasks.unwrap_or(0)))?;
+            out.line(&format!("{listing}: {}{moved}", count(tasks.unwrap_or(0), "task")))?;
         }
     }
     if !args.json {
-        out.line(&match outcome.undelivered {
-            0 => "every task that is listed as success is stored".to_owned(),
-            n => {
-                format!("{n} tasks are listed as success and not stored; `cdn-usaged tasks --status success` says why")
+        let is_read = outcome.listings.iter().all(|(_, ended)| matches!(ended, ListingOutcome::Swept(_)));
+        out.line(&match (outcome.undelivered, is_read) {
+            (0, true) => "every task that is listed as success is stored".to_owned(),
+            (0, false) => {
+                "not every listing could be read: what else is listed as success there is not known".to_owned()
             }
+            (n, _) => format!(
+                "{} listed as success and not stored; `cdn-usaged tasks --status success` says why",
+                if n == 1 { "1 task is".to_owned() } else { format!("{n} tasks are") }
+            ),
         })?;
     }
     out.finish()?;

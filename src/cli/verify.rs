@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     fetch::{Area, Condition},
     store::{FileRow, Store},
+    text::count,
 };
 
 #[derive(Serialize)]
@@ -56,7 +57,9 @@ pub(crate) async fn run(config: &Config, args: &VerifyArgs) -> Result<(), Failur
     store.close_beside().await;
     if !args.json {
         let total = bytesize::ByteSize(bytes).display().iec().to_string();
-        out.line(&format!("{whole} files are as they were published ({total}), {different} are not"))?;
+        let are = if whole == 1 { "is as it was" } else { "are as they were" };
+        let not = if different == 1 { "is" } else { "are" };
+        out.line(&format!("{} {are} published ({total}), {different} {not} not", count(whole, "file")))?;
         if different > 0 {
             out.line("`cdn-usaged retry TASK` fetches a missing or damaged file again; a damaged one is kept below .damaged/")?;
         }

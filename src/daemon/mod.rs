@@ -35,6 +35,7 @@ use crate::{
     observer::Observer,
     poll::{AccountGate, ListingLoop},
     store::Store,
+    text::count,
 };
 
 pub use self::watch::Watch;
@@ -269,9 +270,11 @@ impl Daemon {
             let (accounts, listings) = (self.accounts.len(), self.expected_loops());
             let low = if self.queue.low.load(std::sync::atomic::Ordering::Relaxed) { "; too little space" } else { "" };
             self.notifier.status(&format!(
-                "{listings} listings of {accounts} accounts; {running} transfers under way, {} downloads wait, {} of them for a \
-                 link{low}",
-                (waiting.with_link + waiting.wanted).saturating_sub(running as u64),
+                "{} of {}; {} under way, {} waiting, {} of them for a link{low}",
+                count(listings as u64, "listing"),
+                count(accounts as u64, "account"),
+                count(running as u64, "transfer"),
+                count((waiting.with_link + waiting.wanted).saturating_sub(running as u64), "download"),
                 waiting.wanted,
             ));
         }
