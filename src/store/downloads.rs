@@ -6,7 +6,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{
     Store, StoreError,
     observe::{json, link_digest},
-    signed, text,
+    signed,
 };
 use crate::{
     clock::rfc3339,
@@ -72,17 +72,6 @@ pub struct Failure {
     pub after: AfterFailure,
     /// Not again before.
     pub not_before: Timestamp,
-}
-
-/// What is still to be done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Downloads that have a link: due now, later, or under way.
-    pub with_link: u64,
-    /// Downloads that wait for one.
-    pub wanted: u64,
-    /// When the next becomes due; none when nothing is timed.
-    pub next_due: Option<Timestamp>,
 }
 
 impl Store {
@@ -321,61 +310,6 @@ impl Store {
         .await
     }
 
-    /// Counts what the queue of these accounts and exports still has to do. In one statement: between two, a download
-    /// could go from what the second counts to what the first does.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn waiting(&self, listings: &[ListingKey], now: Timestamp) -> Result<Waiting, StoreError> {
-        let failed = || self.sql("count what waits in the queue");
-        let rows = sqlx::query(
-            "SELECT count(*) FILTER (WHERE d.link IS NOT NULL OR d.active_since IS NOT NULL) AS with_link,
-                    count(*) FILTER (WHERE d.wanted_at IS NOT NULL AND d.active_since IS NULL) AS wanted,
-                    min(iif(d.link IS NOT NULL AND d.active_since IS NULL, COALESCE(d.not_before, ?2), NULL)) AS next_due,
-                    (SELECT count(*) FROM downloads WHERE active_since IS NOT NULL AND state = 'active') AS active
-             FROM json_each(?1) AS j
-             CROSS JOIN downloads AS d
-             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1",
-        )
-        .bind(json(&pairs(listings)))
-        .bind(rfc3339(now))
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed())?;
-        let count = |column: &'static str| rows.try_get::<i64, _>(column).map(super::unsigned).map_err(failed());
-        Ok(Waiting {
-            with_link: count("with_link")? + count("active")?,
-            wanted: count("wanted")?,
-            next_due: self.time("downloads.not_before", rows.try_get("next_due").map_err(failed())?)?,
-        })
-    }
-
-    /// The tasks of a listing that wait for another link, with the page where each was last seen, oldest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn wanted(&self, listing: &ListingKey) -> Result<Vec<(TaskId, Option<u32>)>, StoreError> {
-        let failed = || self.sql("read the wanted links");
-        let rows = sqlx::query(
-            "SELECT d.task_id, t.page FROM downloads AS d
-             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
-             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
-                AND d.active_since IS NULL
-             ORDER BY d.queued_for, d.task_id",
-        )
-        .bind(listing.account.as_str())
-        .bind(listing.export.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed())?;
-        rows.iter()
-            .map(|row| {
-                let id: String = row.try_get(0).map_err(failed())?;
-                Ok((self.word("downloads.task_id", TaskId::parse(&id))?, row.try_get(1).map_err(failed())?))
-            })
-            .collect()
-    }
-
     /// Costs a download an attempt for which a walk over its listing found no link. None when it wants none any more.
     ///
     /// # Errors
@@ -431,77 +365,6 @@ impl Store {
         tx.commit().await.map_err(failed())?;
         Ok(Some(Charged { attempt, abandoned, reason, error }))
     }
-
-    /// The tasks whose download is not over.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn unfinished(&self) -> Result<Vec<TaskKey>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT account, export, task_id FROM downloads WHERE state = 'pending' OR recheck = 1
-             UNION ALL SELECT account, export, task_id FROM downloads WHERE active_since IS NOT NULL AND state = 'active'",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(self.sql("read what is not downloaded yet"))?;
-        rows.iter().map(|row| self.key(row)).collect()
-    }
-
-    /// Begins a run that owes every listed success its attempts: what is pending is due, with nothing held against it.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn make_due(&self, listings: &[ListingKey]) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE downloads SET not_before = NULL, failures = 0, attempt = 0
-             WHERE (state = 'pending' OR recheck = 1) AND active_since IS NULL
-                AND (account, export) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))",
-        )
-        .bind(json(&pairs(listings)))
-        .execute(&self.writer)
-        .await
-        .map_err(self.sql("make the queue due"))?;
-        Ok(())
-    }
-
-    /// Counts the tasks of these listings that are listed as success and not stored.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn undelivered(&self, listings: &[ListingKey]) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM json_each(?1) AS j
-             CROSS JOIN tasks AS t ON t.account = j.value ->> 0 AND t.export = j.value ->> 1
-             LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
-             WHERE t.status = 'success' AND t.unlisted_at IS NULL AND d.state IS NOT 'stored'",
-        )
-        .bind(json(&pairs(listings)))
-        .fetch_one(&self.readers)
-        .await
-        .map_err(self.sql("count what is not delivered"))?;
-        Ok(super::unsigned(count))
-    }
-
-    /// Puts a download back to pending, from its first attempt: by `retry`, also while a daemon runs. False when there
-    /// is none, or an attempt is under way.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn requeue(&self, key: &TaskKey, now: Timestamp) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "UPDATE downloads SET state = 'pending', attempt = 0, failures = 0, not_before = NULL, recheck = 0,
-                    wanted_at = iif(link IS NULL, ?4, wanted_at), link_refused = NULL, changed_at = ?4
-             WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NULL",
-        )
-        .bind(key.listing.account.as_str())
-        .bind(key.listing.export.as_str())
-        .bind(key.id.as_str())
-        .bind(text(Some(now)))
-        .execute(&self.writer)
-        .await
-        .map_err(self.sql("put a download back into the queue"))?;
-        Ok(done.rows_affected() == 1)
-    }
 }
 
 /// A failure for want of a link.
@@ -515,8 +378,4 @@ pub struct Charged {
     pub reason: Reason,
     /// In words.
     pub error: String,
-}
-
-fn pairs(listings: &[ListingKey]) -> Vec<(&str, &str)> {
-    listings.iter().map(|l| (l.account.as_str(), l.export.as_str())).collect()
 }

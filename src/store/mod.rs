@@ -13,6 +13,7 @@ mod observe;
 mod open;
 mod probe;
 mod publish;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ use sqlx::SqlitePool;
 
 pub use self::{
     counts::Counted,
-    downloads::{Charged, Ended, Failure, Job, Waiting},
+    downloads::{Charged, Ended, Failure, Job},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd, Watched},
     lock::{Lock, LockError},
@@ -29,6 +30,7 @@ pub use self::{
     open::OpenError,
     probe::Unwritable,
     publish::{CutOff, Intent, Published},
+    waiting::Waiting,
 };
 use crate::{clock, model::task::ParseError};
 

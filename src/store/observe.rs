@@ -1,5 +1,7 @@
 //! Applying what a listing shows.
 
+mod write;
+
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -7,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
+use self::write::{DownloadWrite, TaskWrite, TransitionWrite};
 use super::{Store, StoreError, text};
 use crate::{
     clock::rfc3339,
@@ -57,9 +60,6 @@ pub struct Applied {
     pub new_raw_rows: Vec<bool>,
 }
 
-/// How many rejected rows of a listing are kept: enough to see what is wrong, no more.
-const RAW_ROWS_MAX: i64 = 1_000;
-
 /// How a task stands before the page.
 struct Standing {
     known: Known,
@@ -68,36 +68,6 @@ struct Standing {
     queued: Option<Queued>,
     link_refused: Option<String>,
 }
-
-/// One row of the set-wise upsert of tasks.
-#[derive(Serialize)]
-struct TaskWrite(
-    String,         // task_id
-    Option<String>, // name
-    String,         // status
-    Option<String>, // created_at
-    Option<String>, // updated_at
-    Option<String>, // range_start
-    Option<String>, // range_end
-    Option<String>, // update_recorded_at
-    Option<u32>,    // page
-    String,         // last_seen_at
-);
-
-/// One row of the set-wise insert of transitions.
-#[derive(Serialize)]
-struct TransitionWrite(String, &'static str, Option<String>, String, Option<String>);
-
-/// One row of the set-wise upsert of downloads.
-#[derive(Serialize)]
-struct DownloadWrite(
-    String,         // task_id
-    &'static str,   // change
-    Option<String>, // link
-    String,         // queued_for
-    bool,           // the link is the one that was refused
-    Option<String>, // the link's host and port
-);
 
 #[derive(Default)]
 struct Batch {
@@ -209,161 +179,6 @@ impl Store {
         let last_seen_at = text_of("last_seen_at")?.unwrap_or_default();
         Ok(Standing { known, page, last_seen_at, queued, link_refused: text_of("link_refused")? })
     }
-
-    async fn write(
-        &self,
-        db: &mut SqliteConnection,
-        listing: &ListingKey,
-        batch: &Batch,
-        request_id: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        let (account, export, now) = (listing.account.as_str(), listing.export.as_str(), rfc3339(now));
-        if !batch.tasks.is_empty() {
-            sqlx::query(
-                "INSERT INTO tasks (account, export, task_id, name, status, created_at, updated_at, range_start, range_end,
-                                    first_seen_at, last_seen_at, update_recorded_at, page)
-                 SELECT ?2, ?3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                        ?4, value ->> 9, value ->> 7, value ->> 8
-                 FROM json_each(?1) WHERE true
-                 ON CONFLICT (account, export, task_id) DO UPDATE SET
-                    name = excluded.name, status = excluded.status, created_at = excluded.created_at,
-                    updated_at = excluded.updated_at, range_start = excluded.range_start, range_end = excluded.range_end,
-                    last_seen_at = excluded.last_seen_at, unlisted_at = NULL, missed_at = NULL,
-                    update_recorded_at = excluded.update_recorded_at, page = excluded.page",
-            )
-            .bind(json(&batch.tasks))
-            .bind(account)
-            .bind(export)
-            .bind(&now)
-            .execute(&mut *db)
-            .await?;
-        }
-        if !batch.transitions.is_empty() {
-            sqlx::query(
-                "INSERT INTO transitions (account, export, task_id, kind, from_status, to_status, remote_updated_at,
-                                          observed_at, request_id)
-                 SELECT ?2, ?3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, ?4, ?5
-                 FROM json_each(?1) ORDER BY key",
-            )
-            .bind(json(&batch.transitions))
-            .bind(account)
-            .bind(export)
-            .bind(&now)
-            .bind(request_id)
-            .execute(&mut *db)
-            .await?;
-        }
-        if !batch.downloads.is_empty() {
-            write_downloads(db, listing, &batch.downloads, &now).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_rejected(
-        &self,
-        db: &mut SqliteConnection,
-        listing: &ListingKey,
-        rejected: &[RawRow],
-        request_id: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Vec<bool>, sqlx::Error> {
-        let mut new = Vec::new();
-        for row in rejected {
-            let digest = sha256_hex(row.raw.as_bytes());
-            let is_known: bool = sqlx::query_scalar(
-                "SELECT EXISTS (SELECT 1 FROM rejected_rows WHERE account = ?1 AND export = ?2 AND digest = ?3)",
-            )
-            .bind(listing.account.as_str())
-            .bind(listing.export.as_str())
-            .bind(&digest)
-            .fetch_one(&mut *db)
-            .await?;
-            new.push(!is_known);
-            if is_known {
-                continue;
-            }
-            sqlx::query(
-                "INSERT INTO rejected_rows (account, export, digest, raw, error, first_seen_at, request_id)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-                 WHERE (SELECT count(*) FROM rejected_rows WHERE account = ?1 AND export = ?2) < ?8
-                 ON CONFLICT (account, export, digest) DO NOTHING",
-            )
-            .bind(listing.account.as_str())
-            .bind(listing.export.as_str())
-            .bind(digest)
-            .bind(&row.raw)
-            .bind(&row.error)
-            .bind(rfc3339(now))
-            .bind(request_id)
-            .bind(RAW_ROWS_MAX)
-            .execute(&mut *db)
-            .await?;
-        }
-        Ok(new)
-    }
-}
-
-/// One statement for every change of the page; which columns a change touches stands in the CASEs.
-async fn write_downloads(
-    db: &mut SqliteConnection,
-    listing: &ListingKey,
-    writes: &[DownloadWrite],
-    now: &str,
-) -> Result<(), sqlx::Error> {
-    // A withdrawn download keeps its place, and loses its link.
-    sqlx::query(
-        "INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_host, link_at, wanted_at, changed_at)
-         SELECT ?2, ?3, value ->> 0, 'pending', value ->> 3, value ->> 2, value ->> 5, iif(value ->> 2 IS NULL, NULL, ?4),
-                iif(value ->> 2 IS NULL, ?4, NULL), ?4
-         FROM json_each(?1) WHERE value ->> 1 = 'create'
-         ON CONFLICT (account, export, task_id) DO NOTHING",
-    )
-    .bind(json(writes))
-    .bind(listing.account.as_str())
-    .bind(listing.export.as_str())
-    .bind(now)
-    .execute(&mut *db)
-    .await?;
-    sqlx::query(
-        "WITH j AS MATERIALIZED (
-            SELECT value ->> 0 AS task_id, value ->> 1 AS change, value ->> 2 AS link, value ->> 3 AS queued_for,
-                   value ->> 4 AS refused, value ->> 5 AS host
-            FROM json_each(?1) WHERE value ->> 1 <> 'create')
-         INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_host, link_at, wanted_at, recheck,
-                                attempt, failures, not_before, reason, error, partial_etag, changed_at)
-         SELECT ?2, ?3, j.task_id,
-                iif(j.change = 'restart', 'pending', d.state),
-                iif(j.change = 'restart', j.queued_for, d.queued_for),
-                CASE WHEN j.change = 'withdraw' THEN NULL ELSE COALESCE(j.link, d.link) END,
-                CASE WHEN j.change = 'withdraw' THEN NULL ELSE COALESCE(j.host, d.link_host) END,
-                CASE WHEN j.change = 'withdraw' THEN NULL WHEN j.link IS NULL OR j.link IS d.link THEN d.link_at ELSE ?4 END,
-                CASE WHEN j.change = 'withdraw' OR j.link IS NOT NULL THEN NULL
-                     WHEN j.change IN ('want', 'restart') AND d.link IS NULL THEN ?4 ELSE d.wanted_at END,
-                CASE WHEN j.change = 'recheck' THEN 1 WHEN j.change IN ('withdraw', 'restart') THEN 0 ELSE d.recheck END,
-                iif(j.change IN ('restart', 'recheck'), 0, d.attempt),
-                iif(j.change IN ('restart', 'recheck'), 0, d.failures),
-                CASE WHEN j.change IN ('restart', 'recheck') THEN NULL
-                     WHEN d.wanted_at IS NOT NULL AND j.link IS NOT NULL AND NOT j.refused THEN NULL ELSE d.not_before END,
-                iif(j.change = 'restart', NULL, d.reason),
-                iif(j.change = 'restart', NULL, d.error),
-                iif(j.change = 'restart', NULL, d.partial_etag),
-                iif(j.change = 'restart', ?4, d.changed_at)
-         FROM j CROSS JOIN downloads AS d ON d.account = ?2 AND d.export = ?3 AND d.task_id = j.task_id
-         WHERE true
-         ON CONFLICT (account, export, task_id) DO UPDATE SET
-            state = excluded.state, queued_for = excluded.queued_for, link = excluded.link, link_host = excluded.link_host,
-            link_at = excluded.link_at, wanted_at = excluded.wanted_at, recheck = excluded.recheck, attempt = excluded.attempt,
-            failures = excluded.failures, not_before = excluded.not_before, reason = excluded.reason,
-            error = excluded.error, partial_etag = excluded.partial_etag, changed_at = excluded.changed_at",
-    )
-    .bind(json(writes))
-    .bind(listing.account.as_str())
-    .bind(listing.export.as_str())
-    .bind(now)
-    .execute(&mut *db)
-    .await?;
-    Ok(())
 }
 
 /// Judges one row; returns how the task stands after it, when that is not as before.
