@@ -24,12 +24,9 @@ use self::{
     families::Families,
     words::{CODES, OTHER, STATES, STATUSES, TRANSITIONS, known},
 };
-use crate::{
-    model::{
-        download::AttemptResult,
-        task::{AccountName, Export, ListingKey},
-    },
-    store::Counted,
+use crate::model::{
+    download::AttemptResult,
+    task::{AccountName, Counted, Export, ListingKey},
 };
 
 /// What goes in the header `Content-Type` of what [`Metrics::render`] writes.

@@ -172,6 +172,17 @@ impl fmt::Display for ListingKey {
     }
 }
 
+/// So many rows of a listing have this word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Whose rows.
+    pub listing: ListingKey,
+    /// A status or a state, as stored.
+    pub word: String,
+    /// How many.
+    pub count: u64,
+}
+
 /// The identity of a task: (account, export, task id).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskKey {

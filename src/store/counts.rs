@@ -3,18 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Store, StoreError, unsigned};
-use crate::model::task::{AccountName, Export, ListingKey};
-
-/// So many rows of a listing have this word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
-    /// Whose rows.
-    pub listing: ListingKey,
-    /// A status or a state, as stored.
-    pub word: String,
-    /// How many.
-    pub count: u64,
-}
+use crate::model::task::{AccountName, Counted, Export, ListingKey};
 
 impl Store {
     /// Tasks by status, of these listings; a status that no task has is left out. Reads every task: some 0.6 µs each.

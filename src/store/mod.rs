@@ -21,7 +21,6 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 
 pub use self::{
-    counts::Counted,
     downloads::{Charged, Ended, Failure, Job},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd, Watched},
