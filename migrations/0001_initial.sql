@@ -77,6 +77,7 @@ CREATE TABLE downloads (
     link_refused       TEXT,                        -- SHA-256 of the last link that was refused
     wanted_at          TEXT,                        -- since when another link is waited for
     recheck            INTEGER NOT NULL DEFAULT 0,  -- stored, and to be looked at again
+    reissued_at        TEXT,                        -- the id was issued anew, and its file not fetched since
     rechecked_at       TEXT,
     fetched_updated_at TEXT,                        -- the task's update time when its file was last fetched
     partial_etag       TEXT,                        -- what the partial is a prefix of

@@ -51,8 +51,8 @@ async fn retry_all(store: &Store, config: &Config, args: &RetryArgs) -> Result<(
     let mut out = Out::new();
     let mut refused = false;
     for (key, row) in &chosen {
-        let (queued, message) = retry_one(store, &area, key, row).await?;
-        refused |= !queued && row.state.as_deref() != Some("stored");
+        let Answer { queued, refused: is_refused, message } = retry_one(store, &area, key, row).await?;
+        refused |= is_refused;
         if args.json {
             let TaskRow { account, export, task_id, .. } = row;
             out.json(&Line { account, export, task_id, queued, message })?;
@@ -67,27 +67,44 @@ async fn retry_all(store: &Store, config: &Config, args: &RetryArgs) -> Result<(
     if refused { Err(Failure::silent()) } else { Ok(()) }
 }
 
-/// Looks at a stored file before it is fetched again: a whole one stays.
-async fn retry_one(store: &Store, area: &Area, key: &TaskKey, row: &TaskRow) -> Result<(bool, String), Failure> {
+/// Looks at a stored file before it is fetched again: a whole one stays. Says whether it is pending again, and whether
+/// that is as it should be.
+async fn retry_one(store: &Store, area: &Area, key: &TaskKey, row: &TaskRow) -> Result<Answer, Failure> {
     let Some(state) = row.state.as_deref() else {
-        return Ok((false, format!("has no download, its status is {}", row.status)));
+        return Ok(Answer::refused(format!("has no download, its status is {}", row.status)));
     };
-    let mut why = format!("was {state}");
+    let (mut why, mut damaged) = (format!("was {state}"), None);
     if let ("stored", Some(path)) = (state, &row.path) {
         let bytes = u64::try_from(row.bytes.unwrap_or(0)).unwrap_or(0);
         match area.condition(path, bytes, row.sha256.as_deref().unwrap_or("")).await {
-            Condition::Whole => return Ok((false, format!("{path} is whole, nothing to do"))),
-            Condition::Missing => why = format!("{path} is missing"),
-            Condition::Damaged(_) => {
-                let kept = area.move_damaged(path)?;
-                let kept = kept.unwrap_or_default();
-                why = format!("{path} was damaged and is kept as {kept}");
+            Condition::Whole => {
+                let message = format!("{path} is whole, nothing to do");
+                return Ok(Answer { queued: false, refused: false, message });
             }
+            Condition::Missing => why = format!("{path} is missing"),
+            Condition::Damaged(_) => damaged = Some(path),
         }
     }
-    if store.requeue(key, clock::now()).await? {
-        Ok((true, format!("{why}; it is pending again")))
-    } else {
-        Ok((false, "an attempt is under way".to_owned()))
+    // Within the one step that puts it back: an attempt that runs meanwhile must not find half of it.
+    let mut kept = None;
+    let moves = || damaged.map_or(Ok(()), |path| area.move_damaged(path).map(|place| kept = place));
+    if !store.requeue(key, clock::now(), moves).await? {
+        return Ok(Answer::refused("an attempt is under way; try again when it has ended".to_owned()));
+    }
+    if let (Some(path), Some(kept)) = (damaged, kept) {
+        why = format!("{path} was damaged and is kept as {kept}");
+    }
+    Ok(Answer { queued: true, refused: false, message: format!("{why}; it is pending again") })
+}
+
+struct Answer {
+    queued: bool,
+    refused: bool,
+    message: String,
+}
+
+impl Answer {
+    const fn refused(message: String) -> Self {
+        Self { queued: false, refused: true, message }
     }
 }

@@ -91,6 +91,9 @@ fn table_row(row: &TaskRow, configured: bool) -> Vec<String> {
         state = if row.state.is_some() { format!("{state}, unconfigured") } else { "unconfigured".to_owned() };
     }
     let outcome = match (&row.path, &row.reason) {
+        (Some(path), _) if row.state.as_deref() == Some("stored") => {
+            format!("{path} ({})", size(row.bytes.unwrap_or(0)))
+        }
         (_, Some(reason)) => format!("{reason}: {}", row.error.as_deref().unwrap_or("-")),
         (Some(path), None) => format!("{path} ({})", size(row.bytes.unwrap_or(0))),
         (None, None) => "-".to_owned(),

@@ -214,6 +214,14 @@ impl Area {
         Ok(Some(FileDigests { bytes: digests.length(), sha256: digests.sha256(), crc64: digests.crc64() }))
     }
 
+    /// The length of a published file; `None` when there is none.
+    ///
+    /// # Errors
+    /// When that cannot be told, or something that is no regular file has the name.
+    pub fn size(&self, path: &str) -> io::Result<Option<u64>> {
+        self.find(path)?.map(|file| file.metadata().map(|m| m.len())).transpose()
+    }
+
     /// Whether a published file is there.
     ///
     /// # Errors

@@ -6,10 +6,10 @@ mod hosts;
 mod recover;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,13 +28,19 @@ use crate::{
     clock, config,
     egress::Downloads,
     events,
-    model::task::{AccountName, Export, ListingKey},
+    model::{
+        backoff,
+        task::{AccountName, Export, ListingKey},
+    },
     observer::Observer,
     store::{Store, StoreError, Waiting},
 };
 
 /// The queue looks at least this often, whatever it was told: a retry command writes from another process.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A file system that is full although the check passed is taken to lack this much: others write there, too.
+const FULL_MEANS_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a reload may change.
 #[derive(Debug)]
@@ -77,8 +83,10 @@ pub struct Queue {
     pub ended: Arc<Notify>,
     /// What is being transferred.
     pub board: Board,
-    /// Whether there is too little space; downloads wait meanwhile.
+    /// Whether there is too little space, for any download or for one.
     pub low: AtomicBool,
+    /// What the largest file wanted that did not fit.
+    wanted_bytes: AtomicU64,
     hosts: Hosts,
     beat: Mutex<Instant>,
     observer: Arc<dyn Observer>,
@@ -116,6 +124,7 @@ impl Queue {
             ended: Arc::new(Notify::new()),
             board: Board::default(),
             low: AtomicBool::new(false),
+            wanted_bytes: AtomicU64::new(0),
             hosts: Hosts::default(),
             beat: Mutex::new(clock::instant()),
             observer,
@@ -266,24 +275,39 @@ impl Queue {
         next.into_iter().chain(host).fold(LOOK_EVERY, Duration::min)
     }
 
-    /// Whether both file systems have the room that is to be left free, and says so when that changes.
+    /// Whether both file systems have the room that is to be left free, and says so when that changes. A file for which
+    /// there is too little holds up itself alone.
     fn has_space(&self) -> bool {
-        match self.shortage(0) {
-            Some((path, free)) => {
-                if !self.low.swap(true, Ordering::Relaxed) {
-                    events::storage_low(&path.display().to_string(), free);
-                }
-                self.ended.notify_waiters();
-                false
-            }
-            None => {
-                if self.low.swap(false, Ordering::Relaxed) {
-                    let free = self.area.free_bytes().unwrap_or(0);
-                    events::storage_recovered(&self.area.root().display().to_string(), free);
-                }
-                true
-            }
+        if let Some((path, free)) = self.shortage(0) {
+            self.say_low(&path, free);
+            return false;
         }
+        let wanted = self.wanted_bytes.load(Ordering::Relaxed);
+        if self.low.load(Ordering::Relaxed) && self.shortage(wanted).is_none() {
+            self.wanted_bytes.store(0, Ordering::Relaxed);
+            self.low.store(false, Ordering::Relaxed);
+            let free = self.area.free_bytes().unwrap_or(0);
+            events::storage_recovered(&self.area.root().display().to_string(), free);
+        }
+        true
+    }
+
+    fn say_low(&self, path: &Path, free: u64) {
+        if !self.low.swap(true, Ordering::Relaxed) {
+            events::storage_low(&path.display().to_string(), free);
+        }
+        self.ended.notify_waiters();
+    }
+
+    /// A file did not fit: by the check, which left how much it wanted, or by the file system's own word.
+    fn note_shortage(&self) {
+        let wanted = self.wanted_bytes.fetch_max(FULL_MEANS_BYTES, Ordering::Relaxed).max(FULL_MEANS_BYTES);
+        let root = self.area.root().to_owned();
+        let (path, free) = self.shortage(wanted).unwrap_or_else(|| {
+            let free = self.area.free_bytes().unwrap_or(0);
+            (root, free)
+        });
+        self.say_low(&path, free);
     }
 
     /// The folder below which too little would be left after so many bytes more, and what is free there. A file system
@@ -304,11 +328,14 @@ impl Queue {
         let queue = Arc::clone(self);
         Arc::new(move |more| match queue.shortage(more) {
             None => Ok(()),
-            Some((path, free)) => Err(format!(
-                "{free} bytes are free below {}, and {} more would leave less than storage.min_free",
-                path.display(),
-                more
-            )),
+            Some((path, free)) => {
+                queue.wanted_bytes.fetch_max(more, Ordering::Relaxed);
+                Err(format!(
+                    "{free} bytes are free below {}, and {} more would leave less than storage.min_free",
+                    path.display(),
+                    more
+                ))
+            }
         })
     }
 }
@@ -318,9 +345,9 @@ fn is_beyond(settings: &Settings, now: Timestamp, at: Timestamp) -> bool {
     at.duration_since(now) > horizon(settings)
 }
 
-/// No delay is longer than this.
+/// No delay is longer than this: neither our own nor one that a server asks for.
 fn horizon(settings: &Settings) -> SignedDuration {
-    SignedDuration::try_from(settings.retry.max).unwrap_or(SignedDuration::MAX)
+    SignedDuration::try_from(settings.retry.max.max(backoff::WAIT_MAX)).unwrap_or(SignedDuration::MAX)
 }
 
 fn accounts(listings: &[ListingKey]) -> Vec<(AccountName, Vec<Export>)> {

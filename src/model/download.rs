@@ -183,6 +183,8 @@ pub struct Queued {
     pub wanted: bool,
     /// Whether a stored task waits to be looked at again.
     pub recheck: bool,
+    /// When the id was issued anew, if its file was not fetched since.
+    pub reissued_at: Option<Timestamp>,
     /// When it last was.
     pub rechecked_at: Option<Timestamp>,
     /// The task's update time when its file was last fetched or looked at.
@@ -206,6 +208,8 @@ pub enum Change {
     Want,
     /// No longer success: nothing to fetch until it is again.
     Withdraw,
+    /// Nothing but that the id was issued anew: whatever is fetched now belongs to the one before.
+    Note,
 }
 
 /// Decides what a sight of a task means for its download. `revive_before` says that abandoned downloads come back
@@ -220,14 +224,17 @@ pub fn on_listed(
 ) -> Option<Change> {
     let success = seen.status == Status::Success;
     let Some(q) = queued else { return success.then_some(Change::Create) };
+    let reissued = kind == Some(Kind::Reissued);
+    let note = || reissued.then_some(Change::Note);
     if !success {
         let waits = q.state == DownloadState::Pending || q.recheck;
-        return (waits && (q.link.is_some() || q.wanted)).then_some(Change::Withdraw);
+        let withdraws = waits && (q.link.is_some() || q.wanted);
+        return if withdraws { Some(Change::Withdraw) } else { note() };
     }
     let new_link = seen.link.is_some() && seen.link != q.link;
-    let link = || if new_link { Some(Change::Link) } else { None };
+    let link = || if new_link { Some(Change::Link) } else { note() };
     match q.state {
-        DownloadState::Pending if kind == Some(Kind::Reissued) => Some(Change::Restart),
+        DownloadState::Pending if reissued => Some(Change::Restart),
         DownloadState::Pending if seen.link.is_none() && q.link.is_none() && !q.wanted => Some(Change::Want),
         DownloadState::Pending | DownloadState::Active => link(),
         DownloadState::Stored if q.recheck => link(),
@@ -238,8 +245,11 @@ pub fn on_listed(
                 (_, None) => false,
             };
             let rested = q.rechecked_at.is_none_or(|last| now.duration_since(last).abs() >= RECHECK_AT_MOST_EVERY);
-            let look = kind == Some(Kind::Reissued) || (newer && rested);
-            (look && seen.link.is_some()).then_some(Change::Recheck)
+            // A task that was something else meanwhile has been worked on, whatever its update time says.
+            let worked_on = newer || q.reissued_at.is_some() || kind == Some(Kind::Status);
+            let is_owed = q.reissued_at.is_some_and(|at| q.rechecked_at.is_none_or(|last| last < at));
+            let look = reissued || is_owed || (worked_on && rested);
+            if look && seen.link.is_some() { Some(Change::Recheck) } else { note() }
         }
         DownloadState::Abandoned => {
             let revived = kind.is_some() || revive_before.is_some_and(|before| q.changed_at < before);

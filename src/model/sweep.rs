@@ -63,6 +63,8 @@ pub struct PageFacts {
     pub size: Option<u32>,
     /// The keys of its rows in order; a row that cannot be read counts as one id, made from its text.
     pub keys: Vec<u128>,
+    /// Whether some of them stand for rows that cannot be read.
+    pub has_unreadable: bool,
 }
 
 /// What to do next.
@@ -85,6 +87,8 @@ pub struct Verdict {
     pub total: Option<u64>,
     /// Every id that any pass saw.
     pub seen: IdSet,
+    /// Whether some of them stand for rows that cannot be read.
+    pub has_unreadable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +165,7 @@ pub struct Sweep {
     in_flight: u32,
     pass: Pass,
     union: IdSet,
+    has_unreadable: bool,
     consistent: bool,
 }
 
@@ -175,6 +180,7 @@ impl Sweep {
             in_flight: 0,
             pass: Pass::new(1, size),
             union: IdSet::default(),
+            has_unreadable: false,
             consistent: false,
         }
     }
@@ -216,6 +222,7 @@ impl Sweep {
         for &key in &facts.keys {
             self.union.insert(key);
         }
+        self.has_unreadable |= facts.has_unreadable;
         match self.phase {
             Phase::Body => self.answer_body(page, facts),
             Phase::Check => self.answer_check(page, &facts),
@@ -296,7 +303,12 @@ impl Sweep {
     #[must_use]
     pub fn verdict(self) -> Verdict {
         let total = if self.pass.total_moved { None } else { self.pass.total };
-        Verdict { consistent: self.consistent && self.phase == Phase::Done, total, seen: self.union }
+        Verdict {
+            consistent: self.consistent && self.phase == Phase::Done,
+            total,
+            seen: self.union,
+            has_unreadable: self.has_unreadable,
+        }
     }
 }
 

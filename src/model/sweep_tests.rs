@@ -44,7 +44,7 @@ impl Listing {
         let size = asked.min(self.clamp);
         let from = (number as usize - 1) * size as usize;
         let keys = rows.into_iter().skip(from).take(size as usize).collect();
-        PageFacts { total: (self.total)(self), size: self.echoes.then_some(size), keys }
+        PageFacts { total: (self.total)(self), size: self.echoes.then_some(size), keys, has_unreadable: false }
     }
 }
 
@@ -191,7 +191,10 @@ fn the_same_page_for_ever_ends() {
     let mut calls = 0;
     while let Next::Read(page) = sweep.next() {
         calls += 1;
-        sweep.answer(page, PageFacts { total: Some(5_000_000), size: Some(50), keys: keys.clone() });
+        sweep.answer(
+            page,
+            PageFacts { total: Some(5_000_000), size: Some(50), keys: keys.clone(), has_unreadable: false },
+        );
     }
     assert_eq!(calls, PASSES_MAX * (1 + BARREN_PAGES_MAX));
     let verdict = sweep.verdict();

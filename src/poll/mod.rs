@@ -134,5 +134,10 @@ fn facts(page: &Page) -> PageFacts {
         .rejected
         .iter()
         .map(|row| row.id.as_ref().map_or_else(|| id_key(&format!("\0{}", row.raw)), |id| id_key(id.as_str())));
-    PageFacts { total: page.total, size: page.size, keys: good.chain(bad).collect() }
+    PageFacts {
+        total: page.total,
+        size: page.size,
+        keys: good.chain(bad).collect(),
+        has_unreadable: !page.rejected.is_empty(),
+    }
 }

@@ -28,11 +28,13 @@ impl Poller {
     /// # Errors
     /// As a sweep.
     pub async fn serve_wanted(&self, failures_max: u32, stop: &CancellationToken) -> Result<Served, PollError> {
-        if self.store.wanted(&self.listing).await?.is_empty() {
+        let wanted = self.store.wanted(&self.listing).await?;
+        if wanted.is_empty() {
             return Ok(Served { looked: false });
         }
-        self.walk(stop).await?;
-        for (id, _) in self.store.wanted(&self.listing).await? {
+        self.walk(&wanted, stop).await?;
+        // What has begun to want a link meanwhile was not looked for.
+        for (id, _) in wanted {
             let key = TaskKey { listing: self.listing.clone(), id };
             let Some(charged) = self.store.charge_wanted(&key, failures_max, clock::now()).await? else { continue };
             if charged.abandoned {
@@ -47,8 +49,7 @@ impl Poller {
 
     /// Reads where the tasks were last seen, then beside it, then everything. Every page serves every wanted link. A task
     /// that was seen without another link is not looked for further.
-    async fn walk(&self, stop: &CancellationToken) -> Result<(), PollError> {
-        let wanted = self.store.wanted(&self.listing).await?;
+    async fn walk(&self, wanted: &[(TaskId, Option<u32>)], stop: &CancellationToken) -> Result<(), PollError> {
         let mut lost: BTreeSet<TaskId> = wanted.iter().map(|(id, _)| id.clone()).collect();
         let known: BTreeSet<u32> = wanted.iter().map(|(_, page)| page.unwrap_or(1).max(1)).collect();
         let beside: BTreeSet<u32> =

@@ -6,7 +6,7 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use super::{
     Store, StoreError,
     observe::{json, link_digest},
-    signed,
+    signed, unsigned,
 };
 use crate::{
     clock::rfc3339,
@@ -38,6 +38,8 @@ pub struct Job {
     pub partial_etag: Option<String>,
     /// The newest published revision's change token.
     pub stored_etag: Option<String>,
+    /// The newest published revision: where it is, and how large.
+    pub stored_file: Option<(String, u64)>,
     /// Begin of the exported range.
     pub range_start: Option<Timestamp>,
     /// End of the exported range.
@@ -93,7 +95,7 @@ impl Store {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         let row = sqlx::query(
             "SELECT d.account, d.export, d.task_id, d.attempt, d.failures, d.link, d.link_at, d.link_refused, d.recheck,
-                    d.partial_etag, t.range_start, t.range_end, t.updated_at,
+                    d.partial_etag, d.path AS stored_path, d.bytes AS stored_bytes, t.range_start, t.range_end, t.updated_at,
                     (SELECT f.etag FROM files AS f WHERE f.account = d.account AND f.export = d.export
                         AND f.task_id = d.task_id ORDER BY f.revision DESC LIMIT 1) AS stored_etag
              FROM downloads AS d
@@ -145,6 +147,8 @@ impl Store {
             recheck: row.try_get("recheck").map_err(failed())?,
             partial_etag: text_of("partial_etag")?,
             stored_etag: text_of("stored_etag")?,
+            stored_file: text_of("stored_path")?
+                .zip(row.try_get::<Option<i64>, _>("stored_bytes").map_err(failed())?.map(unsigned)),
             range_start: self.time("tasks.range_start", text_of("range_start")?)?,
             range_end: self.time("tasks.range_end", text_of("range_end")?)?,
             remote_updated_at: self.time("tasks.updated_at", text_of("updated_at")?)?,
@@ -242,7 +246,7 @@ impl Store {
                 "UPDATE downloads SET
                     state = CASE WHEN state <> 'active' THEN state WHEN ?4 THEN 'abandoned' ELSE 'pending' END,
                     changed_at = iif(state = 'active', ?5, changed_at),
-                    recheck = iif(?4, 0, recheck), failures = ?6, not_before = iif(?7 AND link IS NOT ?8, NULL, ?9),
+                    rechecked_at = iif(?4 AND recheck, ?5, rechecked_at), recheck = iif(?4, 0, recheck), failures = ?6, not_before = iif(?7 AND link IS NOT ?8, NULL, ?9),
                     reason = ?10, error = ?11, partial_etag = ?12, active_since = NULL, intent = NULL,
                     wanted_at = CASE WHEN ?4 THEN NULL WHEN ?7 AND link IS ?8 THEN ?5 ELSE wanted_at END,
                     link_refused = iif(?7, ?13, link_refused),
@@ -324,7 +328,7 @@ impl Store {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         let row = sqlx::query(
             "SELECT d.account, d.export, d.task_id, d.attempt, d.failures, 'https://none.invalid/' AS link, d.link_at,
-                    d.link_refused, d.recheck, d.partial_etag, t.range_start, t.range_end, t.updated_at, NULL AS stored_etag
+                    d.link_refused, d.recheck, d.partial_etag, t.range_start, t.range_end, t.updated_at, NULL AS stored_etag, NULL AS stored_path, NULL AS stored_bytes
              FROM downloads AS d
              CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
              WHERE d.account = ?1 AND d.export = ?2 AND d.task_id = ?3 AND d.wanted_at IS NOT NULL AND d.active_since IS NULL",
@@ -355,8 +359,8 @@ impl Store {
             sqlx::query(
                 "UPDATE downloads SET attempt = ?4, failures = ?5, reason = ?6, error = ?7,
                     changed_at = iif(?8 AND state = 'pending', ?9, changed_at),
-                    state = iif(?8 AND state = 'pending', 'abandoned', state), recheck = iif(?8, 0, recheck),
-                    wanted_at = iif(?8, NULL, wanted_at)
+                    state = iif(?8 AND state = 'pending', 'abandoned', state), rechecked_at = iif(?8 AND recheck, ?9, rechecked_at),
+                    recheck = iif(?8, 0, recheck), wanted_at = iif(?8, NULL, wanted_at)
                  WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND wanted_at IS NOT NULL AND active_since IS NULL",
             ),
             |q| q.bind(attempt).bind(failures).bind(reason.as_str()).bind(words).bind(abandoned).bind(rfc3339(now)),

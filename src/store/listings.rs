@@ -240,8 +240,9 @@ impl Store {
                 .fetch_one(&mut *db)
                 .await
                 .map_err(failed())?;
-        // Every readable row of the sweep has been applied, so what was seen is listed: equal counts are equal sets.
-        if unsigned(listed) == verdict.seen.len() as u64 {
+        // Every row of the sweep has been applied, so what was seen is listed: equal counts are equal sets. One that could
+        // not be read was not applied.
+        if !verdict.has_unreadable && unsigned(listed) == verdict.seen.len() as u64 {
             return Ok(Vec::new());
         }
         let rows = sqlx::query(

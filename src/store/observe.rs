@@ -124,7 +124,7 @@ impl Store {
         let found = sqlx::query(
             "SELECT t.task_id, t.name, t.status, t.created_at, t.updated_at, t.range_start, t.range_end,
                     t.unlisted_at IS NOT NULL AS unlisted, t.missed_at IS NOT NULL AS missed, t.update_recorded_at, t.page,
-                    t.last_seen_at, d.state, d.link, d.link_refused, d.wanted_at IS NOT NULL AS wanted, d.recheck, d.rechecked_at,
+                    t.last_seen_at, d.state, d.link, d.link_refused, d.wanted_at IS NOT NULL AS wanted, d.recheck, d.reissued_at, d.rechecked_at,
                     d.fetched_updated_at, d.changed_at
              FROM json_each(?1) AS j
              CROSS JOIN tasks AS t ON t.account = ?2 AND t.export = ?3 AND t.task_id = j.value
@@ -170,6 +170,7 @@ impl Store {
                 link: text_of("link")?.map(|l| self.word("downloads.link", SignedUrl::parse(&l))).transpose()?,
                 wanted: row.try_get("wanted").map_err(failed())?,
                 recheck: row.try_get("recheck").map_err(failed())?,
+                reissued_at: time_of("reissued_at")?,
                 rechecked_at: time_of("rechecked_at")?,
                 fetched_updated_at: time_of("fetched_updated_at")?,
                 changed_at: time_of("changed_at")?.unwrap_or(Timestamp::UNIX_EPOCH),
@@ -239,8 +240,9 @@ fn judge(
         batch.applied.recorded.push(recorded);
     }
     let refused = before.and_then(|b| b.link_refused.as_deref());
+    let is_reissued = observation.kind == Some(Kind::Reissued);
     let queued = match change {
-        Some(change) => Some(queue(change, queued, &seen, &next, refused, now, batch)),
+        Some(change) => Some(queue(change, is_reissued, queued, &seen, &next, refused, now, batch)),
         None => queued.cloned(),
     };
     Some(Standing {
@@ -252,8 +254,10 @@ fn judge(
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "the pieces of one row, from one call site")]
 fn queue(
     change: Change,
+    is_reissued: bool,
     queued: Option<&Queued>,
     seen: &TaskSnapshot,
     next: &Known,
@@ -261,41 +265,77 @@ fn queue(
     now: Timestamp,
     batch: &mut Batch,
 ) -> Queued {
-    let link = seen.link.as_ref().map(|l| l.expose().as_str().to_owned());
-    let same_as_refused = link.as_deref().is_some_and(|l| refused == Some(link_digest(l).as_str()));
-    if queued.is_some_and(|q| q.wanted) && link.is_some() && !same_as_refused {
+    // A withdrawn download loses its link, and a note leaves it as it is.
+    let link = seen.link.as_ref().filter(|_| !matches!(change, Change::Withdraw | Change::Note));
+    let text = link.map(|l| l.expose().as_str().to_owned());
+    let same_as_refused = text.as_deref().is_some_and(|l| refused == Some(link_digest(l).as_str()));
+    if queued.is_some_and(|q| q.wanted) && text.is_some() && !same_as_refused {
         batch.applied.refreshed.push(seen.id.clone());
     }
-    batch.applied.queued |= link.is_some();
-    let word = match change {
+    batch.applied.queued |= text.is_some();
+    batch.push(DownloadWrite {
+        task_id: seen.id.as_str().to_owned(),
+        change: word(change),
+        link: text,
+        queued_for: rfc3339(next.created_at.unwrap_or(now)),
+        same_as_refused,
+        host: link.map(SignedUrl::host_and_port),
+        is_reissued,
+    });
+    let base = queued.cloned().unwrap_or(Queued {
+        state: DownloadState::Pending,
+        link: None,
+        wanted: false,
+        recheck: false,
+        reissued_at: None,
+        rechecked_at: None,
+        fetched_updated_at: None,
+        changed_at: now,
+    });
+    let restarted = change == Change::Restart;
+    let kept = base.link.filter(|_| !restarted && change != Change::Withdraw);
+    let link = link.cloned().or(kept);
+    let waits = base.wanted || matches!(change, Change::Create | Change::Restart | Change::Want);
+    Queued {
+        state: if restarted { DownloadState::Pending } else { base.state },
+        wanted: waits && change != Change::Withdraw && link.is_none(),
+        recheck: change == Change::Recheck || (base.recheck && change != Change::Withdraw && !restarted),
+        reissued_at: if is_reissued { Some(now) } else { base.reissued_at },
+        link,
+        changed_at: if restarted { now } else { base.changed_at },
+        ..base
+    }
+}
+
+const fn word(change: Change) -> &'static str {
+    match change {
         Change::Create => "create",
         Change::Link => "link",
         Change::Restart => "restart",
         Change::Recheck => "recheck",
         Change::Want => "want",
         Change::Withdraw => "withdraw",
-    };
-    let queued_for = rfc3339(next.created_at.unwrap_or(now));
-    let host = seen.link.as_ref().map(SignedUrl::host_and_port);
-    batch.downloads.push(DownloadWrite(seen.id.as_str().to_owned(), word, link, queued_for, same_as_refused, host));
-    let base = queued.cloned().unwrap_or(Queued {
-        state: DownloadState::Pending,
-        link: None,
-        wanted: false,
-        recheck: false,
-        rechecked_at: None,
-        fetched_updated_at: None,
-        changed_at: now,
-    });
-    let withdrawn = change == Change::Withdraw;
-    let link = if withdrawn { None } else { seen.link.clone().or(base.link) };
-    Queued {
-        state: if change == Change::Restart { DownloadState::Pending } else { base.state },
-        wanted: !withdrawn && link.is_none(),
-        recheck: change == Change::Recheck || (base.recheck && !withdrawn && change != Change::Restart),
-        link,
-        changed_at: if change == Change::Restart { now } else { base.changed_at },
-        ..base
+        Change::Note => "note",
+    }
+}
+
+impl Batch {
+    /// Adds what changes in a download. The statement sees the row as it was before the page, so of one task that a page
+    /// shows twice there is one write: what came first, with the newer link.
+    fn push(&mut self, write: DownloadWrite) {
+        match self.downloads.iter_mut().find(|earlier| earlier.task_id == write.task_id) {
+            None => self.downloads.push(write),
+            Some(earlier) if matches!(write.change, "link" | "want" | "note") => {
+                earlier.is_reissued |= write.is_reissued;
+                if write.link.is_some() {
+                    (earlier.link, earlier.host) = (write.link, write.host);
+                    earlier.same_as_refused = write.same_as_refused;
+                }
+            }
+            Some(earlier) => {
+                *earlier = DownloadWrite { is_reissued: earlier.is_reissued || write.is_reissued, ..write }
+            }
+        }
     }
 }
 

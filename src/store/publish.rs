@@ -167,6 +167,7 @@ impl Store {
                     changed_at = iif(state = 'stored', changed_at, ?4), state = 'stored', failures = 0, not_before = NULL,
                     reason = NULL, error = NULL, link = NULL, link_at = NULL, link_refused = NULL, wanted_at = NULL,
                     recheck = 0, rechecked_at = iif(recheck, ?4, rechecked_at), fetched_updated_at = ?5,
+                    reissued_at = iif(reissued_at > active_since, reissued_at, NULL),
                     partial_etag = NULL, active_since = NULL, intent = NULL
                  WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
             ),
@@ -202,7 +203,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT d.account, d.export, d.task_id, d.attempt - 1 AS attempt, d.failures,
                     COALESCE(d.link, 'https://none.invalid/') AS link, d.link_at, d.link_refused, d.recheck,
-                    d.partial_etag, d.active_since, d.intent, t.range_start, t.range_end, t.updated_at, NULL AS stored_etag
+                    d.partial_etag, d.active_since, d.intent, t.range_start, t.range_end, t.updated_at, NULL AS stored_etag, NULL AS stored_path, NULL AS stored_bytes
              FROM downloads AS d
              CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
              WHERE d.active_since IS NOT NULL",

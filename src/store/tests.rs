@@ -59,7 +59,7 @@ fn verdict(ids: &[&str]) -> Verdict {
     for id in ids {
         seen.insert(id_key(id));
     }
-    Verdict { consistent: true, total: Some(ids.len() as u64), seen }
+    Verdict { consistent: true, total: Some(ids.len() as u64), seen, has_unreadable: false }
 }
 
 async fn sweep(store: &Store, ids: &[&str], began: Timestamp) -> SweepEnd {
@@ -329,10 +329,10 @@ async fn after_too_many_failures_it_is_abandoned_and_a_later_sweep_or_a_retry_br
     assert!(revive.queued);
     let job = claim(&store, at(101)).await.unwrap();
     assert_eq!((job.attempt, job.failures), (1, 0));
-    assert!(!store.requeue(&key("1"), at(101)).await.unwrap(), "an attempt under way is left alone");
+    assert!(!store.requeue(&key("1"), at(101), || Ok(())).await.unwrap(), "an attempt under way is left alone");
     store.attempt_interrupted(&job, &Ended::default(), at(102)).await.unwrap();
-    assert!(store.requeue(&key("1"), at(103)).await.unwrap());
-    assert!(!store.requeue(&key("none"), at(103)).await.unwrap());
+    assert!(store.requeue(&key("1"), at(103), || Ok(())).await.unwrap());
+    assert!(!store.requeue(&key("none"), at(103), || Ok(())).await.unwrap());
     assert_eq!(one::<String>(&store, state).await, "pending");
     let results: Vec<String> = store.attempts_of(&key("1")).await.unwrap().into_iter().map(|a| a.result).collect();
     assert_eq!(results, ["failed", "failed", "abandoned", "interrupted"]);
@@ -654,4 +654,88 @@ async fn a_link_that_is_of_no_use_any_more_does_not_linger_in_the_file() {
     store.close().await;
     let file = std::fs::read(dir.path().join("usage.db")).unwrap();
     assert!(!file.windows(8).any(|w| w == b"MARKMARK"), "of {} bytes", file.len());
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_stand_in_for_a_task_that_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success"), row("2", "success")], at(0)).await;
+    for (minute, unlisted) in [(1, 0), (3, 1)] {
+        let v = Verdict { has_unreadable: true, ..verdict(&["1", "a row that cannot be read"]) };
+        let apart = SignedDuration::from_mins(1);
+        let end = store.finish_sweep(&listing(), &v, at(minute), apart, at(minute)).await.unwrap();
+        assert_eq!(end.unlisted.len(), unlisted);
+    }
+}
+
+#[tokio::test]
+async fn a_recheck_that_is_given_up_rests_for_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    let job = claim(&store, at(1)).await.unwrap();
+    store.stored(&job, &intent("p1", 1, "aa"), at(1)).await.unwrap();
+    let newer = TaskSnapshot { updated_at: Some(at(10)), ..row("1", "success") };
+    apply(&store, std::slice::from_ref(&newer), at(11)).await;
+    for failures in 0..3 {
+        let now = at(20 + i64::from(failures) * 10);
+        let job = claim(&store, now).await.unwrap();
+        let failed = failure(Reason::Gone, failures, now, SignedDuration::ZERO, false);
+        store.attempt_failed(&job, &failed, &Ended::default(), now).await.unwrap();
+        let fresh = TaskSnapshot { link: Some(link("1", &failures.to_string())), ..newer.clone() };
+        if failures < 2 {
+            apply(&store, &[fresh], now).await;
+        }
+    }
+    assert!(!apply(&store, std::slice::from_ref(&newer), at(41)).await.queued);
+    assert!(claim(&store, at(60)).await.is_none());
+    assert!(apply(&store, &[newer], at(41 + 24 * 60)).await.queued);
+}
+
+#[tokio::test]
+async fn the_file_of_an_id_that_is_issued_anew_is_fetched_whenever_that_is_seen_and_whatever_the_update_time_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let timeless =
+        |status: &str, minute: i64| TaskSnapshot { updated_at: None, created_at: Some(at(minute)), ..row("1", status) };
+    apply(&store, &[timeless("success", -100)], at(0)).await;
+    let job = claim(&store, at(1)).await.unwrap();
+    apply(&store, &[timeless("success", -50)], at(2)).await;
+    store.stored(&job, &intent("p1", 1, "aa"), at(3)).await.unwrap();
+    assert!(apply(&store, &[timeless("success", -50)], at(4)).await.queued, "issued anew during the transfer");
+    let job = claim(&store, at(5)).await.unwrap();
+    store.stored(&job, &intent("p2", 2, "bb"), at(6)).await.unwrap();
+    assert!(!apply(&store, &[timeless("success", -50)], at(7)).await.queued);
+
+    apply(&store, &[timeless("created", -20)], at(8)).await;
+    assert!(apply(&store, &[timeless("success", -20)], at(9)).await.queued, "issued anew as unfinished");
+}
+
+#[tokio::test]
+async fn of_two_rows_of_one_task_on_a_page_the_second_does_not_undo_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    for n in 0..3 {
+        let job = claim(&store, at(n * 10 + 1)).await.unwrap();
+        let failed = failure(Reason::Network, job.failures, at(n * 10 + 1), SignedDuration::ZERO, false);
+        store.attempt_failed(&job, &failed, &Ended::default(), at(n * 10 + 1)).await.unwrap();
+    }
+    let twice =
+        ["two", "three"].map(|signature| TaskSnapshot { link: Some(link("1", signature)), ..row("1", "success") });
+    store.apply_page(&listing(), 1, &twice, &[], None, Some(at(50)), at(50)).await.unwrap();
+    let job = claim(&store, at(51)).await.unwrap();
+    assert_eq!((job.attempt, job.link), (1, link("1", "three")));
+}
+
+#[tokio::test]
+async fn a_task_that_is_issued_anew_without_a_link_does_not_get_the_file_of_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    let anew = TaskSnapshot { created_at: Some(at(5)), link: None, ..row("1", "success") };
+    apply(&store, &[anew], at(6)).await;
+    assert!(claim(&store, at(7)).await.is_none());
+    assert_eq!(store.waiting(&[listing()], at(7)).await.unwrap().wanted, 1);
 }

@@ -1,9 +1,11 @@
 //! The queue as a whole: what waits in it, what a run owes, and what comes back.
 
+use std::io;
+
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use super::{Store, StoreError, observe::json, text, unsigned};
+use super::{Store, StoreError, observe::json, unsigned};
 use crate::{
     clock::rfc3339,
     model::task::{ListingKey, TaskId, TaskKey},
@@ -126,12 +128,20 @@ impl Store {
         Ok(unsigned(count))
     }
 
-    /// Puts a download back to pending, from its first attempt: by `retry`, also while a daemon runs. False when there
-    /// is none, or an attempt is under way.
+    /// Puts a download back to pending, from its first attempt: by `retry`, also while a daemon runs. `first` is done
+    /// within the transaction, when nobody can claim the download: at most a rename. False when there is none, or an
+    /// attempt is under way.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn requeue(&self, key: &TaskKey, now: Timestamp) -> Result<bool, StoreError> {
+    /// When the database or `first` fails; then nothing is changed.
+    pub async fn requeue(
+        &self,
+        key: &TaskKey,
+        now: Timestamp,
+        first: impl FnOnce() -> io::Result<()>,
+    ) -> Result<bool, StoreError> {
+        let failed = || self.sql("put a download back into the queue");
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         let done = sqlx::query(
             "UPDATE downloads SET state = 'pending', attempt = 0, failures = 0, not_before = NULL, recheck = 0,
                     wanted_at = iif(link IS NULL, ?4, wanted_at), link_refused = NULL, changed_at = ?4
@@ -140,11 +150,16 @@ impl Store {
         .bind(key.listing.account.as_str())
         .bind(key.listing.export.as_str())
         .bind(key.id.as_str())
-        .bind(text(Some(now)))
-        .execute(&self.writer)
+        .bind(rfc3339(now))
+        .execute(&mut *tx)
         .await
-        .map_err(self.sql("put a download back into the queue"))?;
-        Ok(done.rows_affected() == 1)
+        .map_err(failed())?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        first().map_err(|e| failed()(sqlx::Error::Io(e)))?;
+        tx.commit().await.map_err(failed())?;
+        Ok(true)
     }
 }
 

@@ -78,11 +78,20 @@ impl Queue {
         place: &Place,
     ) -> Result<Outcome, TransferError> {
         let partial = self.area.partial(&job.key);
+        // Only what is there may be unchanged: a file that was lost is fetched whole.
+        let is_there = match &job.stored_file {
+            Some((path, bytes)) => {
+                let (area, path, bytes) = (self.area.clone(), path.clone(), *bytes);
+                blocking(move || area.size(&path).is_ok_and(|found| found == Some(bytes))).await
+            }
+            None => false,
+        };
+        let if_none_match = job.stored_etag.as_deref().filter(|_| job.recheck && is_there);
         let request = Request {
             link: &job.link,
             partial: &partial,
             resume_etag: job.partial_etag.as_deref(),
-            if_none_match: job.stored_etag.as_deref().filter(|_| job.recheck),
+            if_none_match,
             limits: Limits::from(&settings.config),
             progress: &place.progress,
             space: self.space_check(),
@@ -138,10 +147,17 @@ impl Queue {
             self.store.intend(&job.key, &intent).await?;
             match self.put_in_place(job, &intent).await {
                 Ok(Placed::Done { was_there }) => return self.record(job, &intent, was_there).await,
+                Ok(Placed::Taken) if intent.returns => {
+                    // By what was once these bytes: it is damaged, and makes way for them.
+                    let (area, path) = (self.area.clone(), intent.path.clone());
+                    if let Err(e) = blocking(move || area.move_damaged(&path)).await {
+                        let text = format!("move the damaged {} away: {e}", intent.path);
+                        return self.fail(settings, job, TransferError::disk(text, fetched.bytes)).await;
+                    }
+                }
                 Ok(Placed::Taken) => {
                     // By other bytes: they stay, and these come beside them.
                     intent.revision += 1;
-                    intent.returns = false;
                     intent.path = name(intent.revision);
                 }
                 Err(text) => return self.fail(settings, job, TransferError::disk(text, fetched.bytes)).await,
@@ -212,8 +228,12 @@ impl Queue {
         } else {
             after_failure(job.failures, settings.config.max_attempts, error.reason, link_age, job.link_was_refused)
         };
-        let delay = backoff::delay(retry.base, retry.max, after.failures.max(1), error.retry_after, rand::random())
-            .min(retry.max);
+        let delay = if error.is_out_of_space {
+            self.note_shortage();
+            retry.max
+        } else {
+            backoff::delay(retry.base, retry.max, after.failures.max(1), error.retry_after, rand::random())
+        };
         let not_before = now.saturating_add(SignedDuration::try_from(delay).unwrap_or_default()).unwrap_or(now);
         let ended = Ended {
             from_byte: Some(error.from_byte),

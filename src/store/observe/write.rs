@@ -37,14 +37,18 @@ pub(super) struct TransitionWrite(
 
 /// One row of the set-wise upsert of downloads.
 #[derive(Serialize)]
-pub(super) struct DownloadWrite(
-    pub(super) String,         // task_id
-    pub(super) &'static str,   // change
-    pub(super) Option<String>, // link
-    pub(super) String,         // queued_for
-    pub(super) bool,           // the link is the one that was refused
-    pub(super) Option<String>, // the link's host and port
-);
+pub(super) struct DownloadWrite {
+    pub(super) task_id: String,
+    pub(super) change: &'static str,
+    pub(super) link: Option<String>,
+    pub(super) queued_for: String,
+    /// The link is the one that was refused.
+    pub(super) same_as_refused: bool,
+    /// The link's host and port.
+    pub(super) host: Option<String>,
+    /// The id was issued anew.
+    pub(super) is_reissued: bool,
+}
 
 impl Store {
     pub(super) async fn write(
@@ -148,12 +152,11 @@ async fn write_downloads(
     writes: &[DownloadWrite],
     now: &str,
 ) -> Result<(), sqlx::Error> {
-    // A withdrawn download keeps its place, and loses its link.
     sqlx::query(
         "INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_host, link_at, wanted_at, changed_at)
-         SELECT ?2, ?3, value ->> 0, 'pending', value ->> 3, value ->> 2, value ->> 5, iif(value ->> 2 IS NULL, NULL, ?4),
-                iif(value ->> 2 IS NULL, ?4, NULL), ?4
-         FROM json_each(?1) WHERE value ->> 1 = 'create'
+         SELECT ?2, ?3, value ->> 'task_id', 'pending', value ->> 'queued_for', value ->> 'link', value ->> 'host',
+                iif(value ->> 'link' IS NULL, NULL, ?4), iif(value ->> 'link' IS NULL, ?4, NULL), ?4
+         FROM json_each(?1) WHERE value ->> 'change' = 'create'
          ON CONFLICT (account, export, task_id) DO NOTHING",
     )
     .bind(json(writes))
@@ -162,22 +165,26 @@ async fn write_downloads(
     .bind(now)
     .execute(&mut *db)
     .await?;
+    // A withdrawn download keeps its place, and loses its link; one that is restarted has none but that of the page.
     sqlx::query(
         "WITH j AS MATERIALIZED (
-            SELECT value ->> 0 AS task_id, value ->> 1 AS change, value ->> 2 AS link, value ->> 3 AS queued_for,
-                   value ->> 4 AS refused, value ->> 5 AS host
-            FROM json_each(?1) WHERE value ->> 1 <> 'create')
+            SELECT value ->> 'task_id' AS task_id, value ->> 'change' AS change, value ->> 'link' AS link,
+                   value ->> 'queued_for' AS queued_for, value ->> 'same_as_refused' AS refused, value ->> 'host' AS host,
+                   value ->> 'is_reissued' AS is_reissued
+            FROM json_each(?1) WHERE value ->> 'change' <> 'create')
          INSERT INTO downloads (account, export, task_id, state, queued_for, link, link_host, link_at, wanted_at, recheck,
-                                attempt, failures, not_before, reason, error, partial_etag, changed_at)
+                                reissued_at, attempt, failures, not_before, reason, error, partial_etag, changed_at)
          SELECT ?2, ?3, j.task_id,
                 iif(j.change = 'restart', 'pending', d.state),
                 iif(j.change = 'restart', j.queued_for, d.queued_for),
-                CASE WHEN j.change = 'withdraw' THEN NULL ELSE COALESCE(j.link, d.link) END,
-                CASE WHEN j.change = 'withdraw' THEN NULL ELSE COALESCE(j.host, d.link_host) END,
-                CASE WHEN j.change = 'withdraw' THEN NULL WHEN j.link IS NULL OR j.link IS d.link THEN d.link_at ELSE ?4 END,
+                iif(j.change IN ('withdraw', 'restart'), j.link, COALESCE(j.link, d.link)),
+                iif(j.change IN ('withdraw', 'restart'), j.host, COALESCE(j.host, d.link_host)),
+                CASE WHEN j.link IS NOT NULL AND j.link IS NOT d.link THEN ?4
+                     WHEN j.link IS NULL AND j.change IN ('withdraw', 'restart') THEN NULL ELSE d.link_at END,
                 CASE WHEN j.change = 'withdraw' OR j.link IS NOT NULL THEN NULL
-                     WHEN j.change IN ('want', 'restart') AND d.link IS NULL THEN ?4 ELSE d.wanted_at END,
+                     WHEN j.change IN ('want', 'restart') THEN ?4 ELSE d.wanted_at END,
                 CASE WHEN j.change = 'recheck' THEN 1 WHEN j.change IN ('withdraw', 'restart') THEN 0 ELSE d.recheck END,
+                iif(j.is_reissued, ?4, d.reissued_at),
                 iif(j.change IN ('restart', 'recheck'), 0, d.attempt),
                 iif(j.change IN ('restart', 'recheck'), 0, d.failures),
                 CASE WHEN j.change IN ('restart', 'recheck') THEN NULL
@@ -190,9 +197,10 @@ async fn write_downloads(
          WHERE true
          ON CONFLICT (account, export, task_id) DO UPDATE SET
             state = excluded.state, queued_for = excluded.queued_for, link = excluded.link, link_host = excluded.link_host,
-            link_at = excluded.link_at, wanted_at = excluded.wanted_at, recheck = excluded.recheck, attempt = excluded.attempt,
-            failures = excluded.failures, not_before = excluded.not_before, reason = excluded.reason,
-            error = excluded.error, partial_etag = excluded.partial_etag, changed_at = excluded.changed_at",
+            link_at = excluded.link_at, wanted_at = excluded.wanted_at, recheck = excluded.recheck,
+            reissued_at = excluded.reissued_at, attempt = excluded.attempt, failures = excluded.failures,
+            not_before = excluded.not_before, reason = excluded.reason, error = excluded.error,
+            partial_etag = excluded.partial_etag, changed_at = excluded.changed_at",
     )
     .bind(json(writes))
     .bind(listing.account.as_str())
