@@ -1,5 +1,6 @@
 //! A simulated cloud, a folder with a configuration, and the real binary run against them.
 
+mod daemon;
 mod process;
 mod state;
 
@@ -14,7 +15,8 @@ use std::{
 };
 
 use cloudsim::{AccountSpec, CloudSim, Export, Generated, Object, OssFault, OssMatch, TaskSpec};
-pub use process::{Run, command, finish};
+pub use daemon::get;
+pub use process::{Run, Running, command, finish};
 pub use state::TABLES;
 use tempfile::TempDir;
 
