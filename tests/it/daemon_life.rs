@@ -43,10 +43,7 @@ async fn a_task_is_followed_through_a_word_that_nobody_has_seen_to_its_file_whil
 
     let of_one = "SELECT kind || ' ' || COALESCE(from_status, '-') || ' ' || to_status FROM transitions \
                   WHERE task_id = '1' ORDER BY id";
-    assert_eq!(
-        world.texts(of_one).await,
-        ["first - created", "status created exporting", "status exporting success"]
-    );
+    assert_eq!(world.texts(of_one).await, ["first - created", "status created exporting", "status exporting success"]);
     let of_gone = "SELECT kind || ' ' || to_status FROM transitions WHERE task_id = 'gone' ORDER BY id";
     assert_eq!(world.texts(of_gone).await, ["first failed", "unlisted failed"]);
     assert_eq!(world.published(), [csv_path("1"), csv_path("new")]);
@@ -56,7 +53,10 @@ async fn a_task_is_followed_through_a_word_that_nobody_has_seen_to_its_file_whil
         .iter()
         .map(|e| format!("{} {}", e["to"].as_str().unwrap(), e["level"].as_str().unwrap()))
         .collect();
-    assert_eq!(levels.into_iter().collect::<Vec<_>>(), ["created info", "exporting warn", "failed warn", "success info"]);
+    assert_eq!(
+        levels.into_iter().collect::<Vec<_>>(),
+        ["created info", "exporting warn", "failed warn", "success info"]
+    );
     for event in ["daemon.started", "daemon.ready", "daemon.stopping", "daemon.stopped"] {
         assert_eq!(run.event(event)["level"], "info");
     }
@@ -137,9 +137,7 @@ async fn a_restart_continues_where_the_last_process_was() {
     // Due, and the sweep is not.
     world.set("poll.idle_interval", "\"20ms\"");
     let daemon = world.daemon().await;
-    daemon
-        .until("main is polled", async || of(&daemon.events("poll.completed"), "main").len() >= 3)
-        .await;
+    daemon.until("main is polled", async || of(&daemon.events("poll.completed"), "main").len() >= 3).await;
     let run = daemon.stop().await;
     assert!(run.events("poll.completed").iter().all(|p| p["mode"] == "quick"), "{run}");
     assert_eq!(world.everything().await, before, "nothing was begun again");
@@ -160,7 +158,10 @@ async fn a_listing_that_suddenly_shrinks_is_suspect_and_nothing_is_unlisted() {
     daemon.stop().await;
     // One of them may have met the listing while it shrank.
     let last = suspects.last().unwrap();
-    assert_eq!((last["level"].as_str(), last["total"].as_u64(), last["previous"].as_u64()), (Some("error"), Some(5), Some(40)));
+    assert_eq!(
+        (last["level"].as_str(), last["total"].as_u64(), last["previous"].as_u64()),
+        (Some("error"), Some(5), Some(40))
+    );
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE unlisted_at IS NOT NULL").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM transitions WHERE kind <> 'first'").await, 0);
 }

@@ -25,7 +25,10 @@ async fn hasty() -> World {
 /// Asserts that nothing is left to do and nothing can be forgotten.
 async fn assert_all_stored(world: &World, daemon: Running, count: i64) {
     daemon.stop().await;
-    assert_eq!(world.number("SELECT count(*) FROM downloads WHERE state = 'stored' AND wanted_at IS NULL").await, count);
+    assert_eq!(
+        world.number("SELECT count(*) FROM downloads WHERE state = 'stored' AND wanted_at IS NULL").await,
+        count
+    );
     assert_eq!(world.number("SELECT count(*) FROM downloads").await, count);
     assert_eq!(world.published().len(), usize::try_from(count).unwrap());
     assert!(world.partials().is_empty());
@@ -174,8 +177,6 @@ async fn throttling_pauses_the_whole_account_and_then_everything_is_done() {
     world.set("poll.concurrency", "1");
     world.add_small(&["1"]);
     world.cloud.add_task(MAIN, USAGE, TaskSpec::default().with_id("2"));
-    let asked = ApiError::throttling().with_header("x-acs-retry-after", "1000");
-    world.cloud.script_gateway(GatewayMatch::Any, GatewayFault::Error(asked), 1);
     world.cloud.settings().set_throttle_every(Some(1));
     let daemon = world.daemon().await;
     let throttled = daemon.await_events("api.throttled", 12).await;

@@ -148,6 +148,12 @@ impl World {
         self.settings.insert((section.to_owned(), key.to_owned()), value.to_owned());
     }
 
+    /// Leaves a key, `section.key`, to its default.
+    pub fn unset(&mut self, key: &str) {
+        let (section, key) = key.split_once('.').unwrap();
+        self.settings.remove(&(section.to_owned(), key.to_owned()));
+    }
+
     pub fn set_endpoint(&mut self, endpoint: &str) {
         endpoint.clone_into(&mut self.endpoint);
     }
