@@ -1,6 +1,8 @@
 //! `/metrics`, `/livez` and `/healthz` of a daemon that works.
 
-use cloudsim::{AccountSpec, Object, OssFault, OssMatch, TaskSpec};
+use std::time::Duration;
+
+use cloudsim::{AccountSpec, Generated, Object, OssFault, OssMatch, TaskSpec};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -149,4 +151,28 @@ async fn the_series_of_a_removed_account_vanish_with_the_reload() {
     assert_eq!(report["listings"].as_array().unwrap().len(), 1);
     daemon.stop().await;
     assert_eq!(world.number("SELECT count(*) FROM files WHERE account = 'other'").await, 1);
+}
+
+#[tokio::test]
+async fn what_a_removed_account_still_had_under_way_brings_no_series_back() {
+    let mut world = World::start().await;
+    let address = world.serve_http();
+    world.add_account("other", AccountSpec::new("LTAIother", "secret-of-other"), &[DETAIL]);
+    let object = Object::generated(1, 1 << 20, Generated::Csv);
+    world.cloud.add_task("LTAIother", DETAIL, TaskSpec::default().with_id("o").with_object(object));
+    let slow = OssFault::Slow { bytes: 64 * 1024, every: Duration::from_millis(20) };
+    world.cloud.script_oss(OssMatch::Task("o".to_owned()), slow, 1);
+    let daemon = world.daemon().await;
+    world.partial_with_bytes().await;
+    world.forget_account("other");
+    world.write_config();
+    daemon.signal(Signal::HUP);
+    daemon.await_events("config.reloaded", 1).await;
+    let ended = "SELECT count(*) FROM attempts WHERE account = 'other'";
+    daemon.until("the transfer has ended", async || world.number(ended).await == 1).await;
+    daemon.await_more("poll.completed", 3).await;
+    let text = metrics(&address).await;
+    assert!(!text.contains("account=\"other\""), "{text}");
+    daemon.stop().await;
+    world.assert_sound().await;
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use cloudsim::{Object, TaskSpec};
+use cloudsim::{Object, Order, TaskSpec};
 use serde_json::Value;
 
 use crate::common::{DETAIL, MAIN, USAGE, World, csv_path};
@@ -164,4 +164,40 @@ async fn a_listing_that_suddenly_shrinks_is_suspect_and_nothing_is_unlisted() {
     );
     assert_eq!(world.number("SELECT count(*) FROM tasks WHERE unlisted_at IS NOT NULL").await, 0);
     assert_eq!(world.number("SELECT count(*) FROM transitions WHERE kind <> 'first'").await, 0);
+}
+
+#[tokio::test]
+async fn many_new_tasks_at_either_end_are_followed_inwards_and_too_many_are_left_to_a_sweep() {
+    for order in [Order::AsAdded, Order::NewestFirst] {
+        let mut world = World::start().await;
+        world.set("poll.page_size", "5");
+        world.cloud.settings().set_order(order);
+        let failed = |count: usize| (0..count).map(|_| TaskSpec::default().with_status("failed"));
+        world.cloud.add_tasks(MAIN, DETAIL, failed(50));
+        let daemon = world.daemon().await;
+        let known = async |count: i64| {
+            daemon
+                .until(&format!("{count} tasks are known"), async || {
+                    world.number("SELECT count(*) FROM tasks").await == count
+                })
+                .await;
+        };
+        known(50).await;
+        daemon.await_events("poll.completed", 2).await;
+        world.cloud.add_tasks(MAIN, DETAIL, failed(32));
+        known(82).await;
+        daemon.await_more("poll.completed", 2).await;
+        let sweeps = || daemon.events("poll.completed").iter().filter(|p| p["mode"] == "full").count();
+        assert_eq!(sweeps(), 1, "{order:?}");
+
+        world.cloud.add_tasks(MAIN, DETAIL, failed(200));
+        known(282).await;
+        daemon.until("a sweep is done", async || sweeps() == 2).await;
+        daemon.await_more("poll.completed", 3).await;
+        let run = daemon.stop().await;
+        let polls = run.events("poll.completed");
+        assert_eq!(polls.iter().filter(|p| p["mode"] == "full").count(), 2, "{order:?}: {run}");
+        assert!(polls.iter().all(|p| p["mode"] == "full" || p["pages"].as_u64().unwrap() <= 20), "{run}");
+        world.assert_sound().await;
+    }
 }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use cloudsim::{AccountSpec, ApiError, GatewayFault, GatewayMatch, LinkMode, Object, TaskSpec};
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
-use crate::common::{DETAIL, MAIN, Running, USAGE, World};
+use crate::common::{DETAIL, MAIN, Running, USAGE, World, get};
 
 /// Nobody listens there.
 const DEAD: &str = "http://127.0.0.1:1";
@@ -210,4 +211,52 @@ async fn a_wait_that_the_service_asks_for_is_kept_by_every_listing_of_the_accoun
     let hasty = calls[at + 1..].iter().filter(within).count();
     assert!(hasty <= 1, "{hasty} calls came while the account was to wait");
     assert!(calls.len() > at + 3);
+}
+
+#[tokio::test]
+async fn a_database_that_somebody_else_holds_is_waited_for() {
+    let mut world = World::start().await;
+    let address = world.serve_http();
+    let object = world.add_stalling("1");
+    world.set("download.idle_timeout", "\"1s\"");
+    let daemon = world.daemon().await;
+    world.partial_with_bytes().await;
+    // For longer than a statement waits: the end of the attempt cannot be recorded, nor can what is polled.
+    let mut db = SqliteConnectOptions::new().filename(world.database()).connect().await.unwrap();
+    let lock = db.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    world.add_small(&["2", "3"]);
+    let failed = daemon.await_events("store.failed", 2).await;
+    assert!(failed.iter().all(|e| e["level"] == "error" && e["error"].is_string()), "{failed:?}");
+    daemon
+        .until("/livez says so", async || get(&address, "/livez").await.is_some_and(|(status, _)| status == 503))
+        .await;
+    lock.rollback().await.unwrap();
+    db.close().await.unwrap();
+    world.until_stored(&daemon, 3).await;
+    daemon
+        .until("/livez is well", async || get(&address, "/livez").await.is_some_and(|(status, _)| status == 200))
+        .await;
+    assert!(std::fs::read(world.file(&crate::common::csv_path("1"))).unwrap() == object.body.to_bytes());
+    assert_all_stored(&world, daemon, 3).await;
+}
+
+#[tokio::test]
+async fn too_little_space_is_said_once_and_only_holds_the_downloads() {
+    let mut world = World::start().await;
+    world.set("storage.min_free", "\"1000TiB\"");
+    world.add_small(&["1"]);
+    let daemon = world.daemon().await;
+    let low = daemon.await_events("storage.low", 1).await;
+    assert!(low[0]["free_bytes"].is_u64() && low[0]["path"].is_string(), "{}", low[0]);
+    daemon.await_more("poll.completed", 5).await;
+    assert_eq!(world.state("1").await.as_deref(), Some("pending"));
+    let run = daemon.stop().await;
+    assert_eq!(run.event("storage.low")["level"], "error");
+    assert_eq!(world.number("SELECT count(*) FROM attempts").await, 0);
+    assert_eq!(world.cloud.oss_calls().len(), 0);
+
+    world.set("storage.min_free", "\"1KiB\"");
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 1).await;
+    assert_all_stored(&world, daemon, 1).await;
 }

@@ -1,6 +1,6 @@
 //! SIGHUP.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use cloudsim::{AccountSpec, Object, OssFault, OssMatch, TaskSpec};
 use rustix::process::Signal;
@@ -156,4 +156,23 @@ async fn a_reload_in_the_first_moments_never_ends_the_process() {
         daemon.await_events("config.reloaded", 1).await;
         daemon.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_storm_of_reloads_and_an_open_secret_leave_the_daemon_as_it_is() {
+    let world = World::start().await;
+    world.add_small(&["1"]);
+    let daemon = world.daemon().await;
+    for _ in 0..100 {
+        daemon.signal(Signal::HUP);
+    }
+    let said = daemon.await_events("config.reloaded", 1).await;
+    assert!(said[0]["changed"].is_null(), "{}", said[0]);
+    world.until_stored(&daemon, 1).await;
+    fs::set_permissions(world.key_file("main", "secret"), PermissionsExt::from_mode(0o644)).unwrap();
+    let said = reload(&world, &daemon, "config.rejected").await;
+    assert!(said["error"].as_str().unwrap().contains("chmod"), "{said}");
+    fs::set_permissions(world.key_file("main", "secret"), PermissionsExt::from_mode(0o600)).unwrap();
+    until_polled(&daemon, "main").await;
+    daemon.stop().await;
 }
