@@ -2,8 +2,9 @@
 
 use std::{fs, time::Duration};
 
-use cloudsim::{LinkMode, Object, OssFault, OssMatch};
+use cloudsim::{Generated, LinkMode, Object, OssFault, OssMatch};
 use jiff::SignedDuration;
+use rustix::process::Signal;
 
 use crate::common::{World, csv_path};
 
@@ -144,4 +145,59 @@ async fn retry_brings_back_what_is_abandoned_or_damaged_while_the_daemon_runs() 
     assert_eq!(fs::read_dir(world.downloads().join(".damaged")).unwrap().count(), 1);
     world.run(&["verify"]).await.expect(0);
     world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_stored_task_stays_stored_when_a_second_look_fails_for_good() {
+    let world = World::start().await;
+    world.add("1", Object::csv(3));
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 1).await;
+    world.cloud.script_oss(OssMatch::Any, OssFault::WrongCrc, u32::MAX);
+    world.update("1", |task| {
+        task.object = Object::csv(4);
+        later(task, 1);
+    });
+    daemon.await_events("download.abandoned", 1).await;
+    assert_eq!(world.state("1").await.as_deref(), Some("stored"));
+    daemon.await_more("poll.completed", 5).await;
+    daemon.stop().await;
+    let results: Vec<_> = world.attempts("1").await.into_iter().map(|(result, _)| result).collect();
+    assert_eq!(results, ["stored", "failed", "failed", "abandoned"], "and it is left at that for a day");
+    assert_eq!(world.published(), [csv_path("1")]);
+    assert!(content(&world, &csv_path("1")) == Object::csv(3).body.to_bytes());
+    assert!(world.partials().is_empty());
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_second_look_that_is_cut_off_is_finished_by_the_next_daemon() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let world = World::start().await;
+        world.add("1", Object::csv(3));
+        let daemon = world.daemon().await;
+        world.until_stored(&daemon, 1).await;
+        let restated = Object::generated(5, 1 << 20, Generated::Csv);
+        world.cloud.script_oss(OssMatch::Any, OssFault::StallAt(700_000), 1);
+        world.update("1", |task| {
+            task.object = restated.clone();
+            later(task, 1);
+        });
+        world.partial_with_bytes().await;
+        assert_eq!(world.state("1").await.as_deref(), Some("stored"), "while it is looked at");
+        daemon.signal(signal);
+        daemon.end().await;
+        assert_eq!(world.state("1").await.as_deref(), Some("stored"));
+
+        let daemon = world.daemon().await;
+        daemon.await_events("download.stored", 1).await;
+        daemon.stop().await;
+        assert!(content(&world, &revision_path("1", 2)) == restated.body.to_bytes(), "{signal:?}");
+        assert!(content(&world, &csv_path("1")) == Object::csv(3).body.to_bytes());
+        let results: Vec<_> = world.attempts("1").await.into_iter().map(|(result, _)| result).collect();
+        assert_eq!(results, ["stored", "interrupted", "stored"], "{signal:?}");
+        assert_eq!(world.number("SELECT count(*) FROM downloads WHERE recheck").await, 0);
+        assert!(world.partials().is_empty());
+        world.assert_sound().await;
+    }
 }

@@ -260,3 +260,29 @@ async fn too_little_space_is_said_once_and_only_holds_the_downloads() {
     world.until_stored(&daemon, 1).await;
     assert_all_stored(&world, daemon, 1).await;
 }
+
+#[tokio::test]
+async fn an_account_that_hears_nothing_and_one_that_may_not_ask_slow_nobody() {
+    let mut world = World::start().await;
+    world.add_account("mute", AccountSpec::new("LTAImute", "secret-of-mute"), &[DETAIL]);
+    world.add_account("denied", AccountSpec::new("LTAIdenied", "secret-of-denied"), &[DETAIL]);
+    let scripts = [("LTAImute", GatewayFault::Hang), ("LTAIdenied", GatewayFault::Error(ApiError::forbidden()))];
+    for (keys, fault) in scripts {
+        world.cloud.add_task(keys, DETAIL, TaskSpec::default().with_id(keys));
+        world.cloud.script_gateway(GatewayMatch::Account(keys.to_owned()), fault, u32::MAX);
+    }
+    // Short enough to be waited out, and far longer than what the others need.
+    world.set("poll.request_timeout", "\"3s\"");
+    world.add_small(&["1"]);
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 1).await;
+    let polled = || of(&daemon.events("poll.completed"), "main");
+    daemon.until("main is polled", async || polled() >= 20).await;
+    let failed = daemon.await_events("poll.failed", 1).await;
+    let denied = failed.iter().find(|e| e["account"] == "denied").unwrap();
+    assert_eq!(denied["code"], "Forbidden.RAM");
+    assert!(denied["error"].as_str().unwrap().contains("cdn:DescribeUserUsageDetailDataExportTask"), "{denied}");
+    world.cloud.clear_scripts();
+    world.until_stored(&daemon, 3).await;
+    assert_all_stored(&world, daemon, 3).await;
+}

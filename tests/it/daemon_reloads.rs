@@ -135,11 +135,12 @@ async fn a_configuration_that_is_wrong_or_needs_a_restart_is_refused_whole() {
     daemon.stop().await;
 }
 
-/// Whether a process has a handler for SIGHUP.
-fn catches_hangup(pid: u32) -> bool {
+/// Whether a process has handlers for SIGHUP, SIGINT and SIGTERM.
+fn catches_signals(pid: u32) -> bool {
     let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).unwrap();
     let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:")).unwrap().trim();
-    u64::from_str_radix(caught, 16).unwrap() & 1 != 0
+    let wanted = [Signal::HUP, Signal::INT, Signal::TERM].iter().map(|s| 1_u64 << (s.as_raw() - 1)).sum::<u64>();
+    u64::from_str_radix(caught, 16).unwrap() & wanted == wanted
 }
 
 #[tokio::test]
@@ -148,7 +149,7 @@ async fn a_reload_in_the_first_moments_never_ends_the_process() {
     for n in 0..20_u64 {
         let daemon = world.spawn(&["run"]);
         // Before that, which takes the loader a moment, no program can be told anything.
-        daemon.until("it catches the signal", async || catches_hangup(daemon.pid())).await;
+        daemon.until("it catches signals", async || catches_signals(daemon.pid())).await;
         // Not a wait for anything: the moments differ.
         tokio::time::sleep(Duration::from_micros(n * 1_500)).await;
         daemon.signal(Signal::HUP);
@@ -175,4 +176,23 @@ async fn a_storm_of_reloads_and_an_open_secret_leave_the_daemon_as_it_is() {
     fs::set_permissions(world.key_file("main", "secret"), PermissionsExt::from_mode(0o600)).unwrap();
     until_polled(&daemon, "main").await;
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_in_the_first_moments_is_a_stop_like_any_other() {
+    let world = World::start().await;
+    world.add_small(&["1", "2", "3"]);
+    for n in 0..20_u64 {
+        let daemon = world.spawn(&["run"]);
+        daemon.until("it catches signals", async || catches_signals(daemon.pid())).await;
+        // Not a wait for anything: the moments differ.
+        tokio::time::sleep(Duration::from_micros(n * 1_500)).await;
+        let run = daemon.stop().await;
+        assert_eq!(run.complaint(), "");
+    }
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 3).await;
+    daemon.stop().await;
+    assert_eq!(world.number("SELECT count(*) FROM files").await, 3);
+    world.assert_sound().await;
 }
