@@ -264,13 +264,14 @@ impl Daemon {
         }
         self.watch.measure(&self.queue);
         if let Ok(waiting) = self.store.waiting(&self.queue.settings().listings, clock::now()).await {
-            let running = self.queue.board.transfers().len();
-            let (accounts, listings) = (self.accounts.len(), self.expected_loops());
+            let running = self.queue.board.transfers().len() as u64;
             let low = if self.queue.low.load(std::sync::atomic::Ordering::Relaxed) { "; too little space" } else { "" };
             self.notifier.status(&format!(
-                "{listings} listings of {accounts} accounts; {running} transfers under way, {} downloads wait, {} of them for a \
-                 link{low}",
-                (waiting.with_link + waiting.wanted).saturating_sub(running as u64),
+                "{} of {}; {} under way, {} waiting, {} of them for a link{low}",
+                events::count(self.expected_loops() as u64, "listing"),
+                events::count(self.accounts.len() as u64, "account"),
+                events::count(running, "transfer"),
+                events::count((waiting.with_link + waiting.wanted).saturating_sub(running), "download"),
                 waiting.wanted,
             ));
         }

@@ -56,7 +56,9 @@ async fn the_manager_hears_of_a_start_without_the_cloud_of_a_reload_and_of_the_e
     manager.hears(&daemon, "READY=1", 1).await;
     daemon.await_events("poll.failed", 1).await;
     daemon
-        .until("a sentence is said", async || manager.heard().iter().any(|l| l.starts_with("STATUS=1 listing")))
+        .until("a sentence is said", async || {
+            manager.heard().iter().any(|l| l.starts_with("STATUS=1 listing of 1 account; "))
+        })
         .await;
     daemon.signal(Signal::HUP);
     manager.hears(&daemon, "READY=1", 2).await;
