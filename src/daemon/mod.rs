@@ -266,15 +266,14 @@ impl Daemon {
         }
         self.watch.measure(&self.queue);
         if let Ok(waiting) = self.store.waiting(&self.queue.settings().listings, clock::now()).await {
-            let running = self.queue.board.transfers().len();
-            let (accounts, listings) = (self.accounts.len(), self.expected_loops());
+            let running = self.queue.board.transfers().len() as u64;
             let low = if self.queue.low.load(std::sync::atomic::Ordering::Relaxed) { "; too little space" } else { "" };
             self.notifier.status(&format!(
                 "{} of {}; {} under way, {} waiting, {} of them for a link{low}",
-                count(listings as u64, "listing"),
-                count(accounts as u64, "account"),
-                count(running as u64, "transfer"),
-                count((waiting.with_link + waiting.wanted).saturating_sub(running as u64), "download"),
+                count(self.expected_loops() as u64, "listing"),
+                count(self.accounts.len() as u64, "account"),
+                count(running, "transfer"),
+                count((waiting.with_link + waiting.wanted).saturating_sub(running), "download"),
                 waiting.wanted,
             ));
         }

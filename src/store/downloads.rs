@@ -246,7 +246,8 @@ impl Store {
                 "UPDATE downloads SET
                     state = CASE WHEN state <> 'active' THEN state WHEN ?4 THEN 'abandoned' ELSE 'pending' END,
                     changed_at = iif(state = 'active', ?5, changed_at),
-                    rechecked_at = iif(?4 AND recheck, ?5, rechecked_at), recheck = iif(?4, 0, recheck), failures = ?6, not_before = iif(?7 AND link IS NOT ?8, NULL, ?9),
+                    recheck = iif(?4, 0, recheck), rechecked_at = iif(?4 AND recheck, ?5, rechecked_at),
+                    failures = ?6, not_before = iif(?7 AND link IS NOT ?8, NULL, ?9),
                     reason = ?10, error = ?11, partial_etag = ?12, active_since = NULL, intent = NULL,
                     wanted_at = CASE WHEN ?4 THEN NULL WHEN ?7 AND link IS ?8 THEN ?5 ELSE wanted_at END,
                     link_refused = iif(?7, ?13, link_refused),
@@ -359,8 +360,9 @@ impl Store {
             sqlx::query(
                 "UPDATE downloads SET attempt = ?4, failures = ?5, reason = ?6, error = ?7,
                     changed_at = iif(?8 AND state = 'pending', ?9, changed_at),
-                    state = iif(?8 AND state = 'pending', 'abandoned', state), rechecked_at = iif(?8 AND recheck, ?9, rechecked_at),
-                    recheck = iif(?8, 0, recheck), wanted_at = iif(?8, NULL, wanted_at)
+                    state = iif(?8 AND state = 'pending', 'abandoned', state), recheck = iif(?8, 0, recheck),
+                    rechecked_at = iif(?8 AND recheck, ?9, rechecked_at),
+                    wanted_at = iif(?8, NULL, wanted_at)
                  WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND wanted_at IS NOT NULL AND active_since IS NULL",
             ),
             |q| q.bind(attempt).bind(failures).bind(reason.as_str()).bind(words).bind(abandoned).bind(rfc3339(now)),

@@ -3,6 +3,20 @@
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod daemon_http;
+#[cfg(test)]
+mod daemon_life;
+#[cfg(test)]
+mod daemon_links;
+#[cfg(test)]
+mod daemon_notify;
+#[cfg(test)]
+mod daemon_outages;
+#[cfg(test)]
+mod daemon_reloads;
+#[cfg(test)]
+mod daemon_stops;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod keeping;

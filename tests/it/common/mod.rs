@@ -1,5 +1,6 @@
 //! A simulated cloud, a folder with a configuration, and the real binary run against them.
 
+mod daemon;
 mod process;
 mod state;
 
@@ -14,7 +15,8 @@ use std::{
 };
 
 use cloudsim::{AccountSpec, CloudSim, Export, Generated, Object, OssFault, OssMatch, TaskSpec};
-pub use process::{Run, command, finish};
+pub use daemon::get;
+pub use process::{Run, Running, command, finish};
 pub use state::TABLES;
 use tempfile::TempDir;
 
@@ -144,6 +146,12 @@ impl World {
     pub fn set(&mut self, key: &str, value: &str) {
         let (section, key) = key.split_once('.').unwrap();
         self.settings.insert((section.to_owned(), key.to_owned()), value.to_owned());
+    }
+
+    /// Leaves a key, `section.key`, to its default.
+    pub fn unset(&mut self, key: &str) {
+        let (section, key) = key.split_once('.').unwrap();
+        self.settings.remove(&(section.to_owned(), key.to_owned()));
     }
 
     pub fn set_endpoint(&mut self, endpoint: &str) {

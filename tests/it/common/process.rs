@@ -122,7 +122,14 @@ impl World {
 
     /// Starts a command.
     pub fn spawn(&self, args: &[&str]) -> Running {
-        let mut child = self.command(args).spawn().unwrap();
+        Running::start(&mut self.command(args))
+    }
+}
+
+impl Running {
+    /// Starts a command that may have more in its environment.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let mut readers = JoinSet::new();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -139,7 +146,7 @@ impl World {
             stdout.read_to_string(&mut text).await.unwrap();
             text
         });
-        Running { child, lines, readers }
+        Self { child, lines, readers }
     }
 }
 
@@ -152,6 +159,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// What it has written to standard error so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
