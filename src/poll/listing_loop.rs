@@ -183,6 +183,8 @@ impl ListingLoop {
             .await?
             .and_then(|l| l.last_poll_at.filter(|_| l.error.is_none()));
         let interval = self.interval().await?;
+        // Else the wait would be held against the listing.
+        self.poller.observer.waits(&self.poller.listing, interval);
         let since = last.map(|last| Duration::from_millis(clock::millis_between(last, now)));
         // A clock that was set back must not delay it: what lies ahead counts as now.
         let ahead = last.is_some_and(|last| last > now);
