@@ -448,6 +448,21 @@ async fn rejected_rows_are_kept_once_each() {
 }
 
 #[tokio::test]
+async fn a_rejected_row_that_is_not_kept_for_want_of_room_is_never_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let bad: Vec<RawRow> =
+        (0..1_001).map(|n| RawRow { raw: format!("{n}"), error: "no object".into() }).collect();
+    let applied = store.apply_page(&listing(), 1, &[], &bad, Some("R"), None, at(0)).await.unwrap();
+    assert_eq!(applied.new_raw_rows.iter().filter(|&&new| new).count(), 1_000);
+    for minute in [1, 2] {
+        let applied = store.apply_page(&listing(), 1, &[], &bad[1_000..], Some("R"), None, at(minute)).await.unwrap();
+        assert_eq!(applied.new_raw_rows, [false]);
+    }
+    assert_eq!(one::<i64>(&store, "SELECT count(*) FROM rejected_rows").await, 1_000);
+}
+
+#[tokio::test]
 async fn ids_and_names_from_hell_come_back_as_they_went_in() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
