@@ -165,12 +165,6 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// The queue, for whoever shows or watches it.
-    #[must_use]
-    pub fn queue(&self) -> &Arc<Queue> {
-        &self.queue
-    }
-
     /// Starts the loops of an account.
     fn start(&mut self, account: Account) {
         let stop = self.stop.child_token();
