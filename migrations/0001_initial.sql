@@ -10,6 +10,8 @@ CREATE TABLE listings (
     last_poll_at             TEXT,             -- the last poll of any kind that succeeded
     last_sweep_at            TEXT,             -- the last full sweep that ended
     last_consistent_sweep_at TEXT,
+    last_beat_at             TEXT,             -- the last full sweep that also brought abandoned downloads back
+    sweep_due                INTEGER NOT NULL DEFAULT 0, -- a quick poll found more than it reads
     error                    TEXT,             -- of the last poll, when it failed
     consistent_total         INTEGER,          -- of the last consistent sweep that was not suspect
     suspect_since            TEXT,

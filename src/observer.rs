@@ -25,6 +25,11 @@ pub trait Observer: Send + Sync {
         let _ = (account, action, code, duration);
     }
 
+    /// The first poll of a listing is still to come: polls of it are this far apart meanwhile.
+    fn waits(&self, listing: &ListingKey, interval: Duration) {
+        let _ = (listing, interval);
+    }
+
     /// A poll ended.
     fn polled(&self, listing: &ListingKey, turn: Turn<'_>) {
         let _ = (listing, turn);

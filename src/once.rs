@@ -62,7 +62,8 @@ impl Outcome {
 pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outcome, QueueError> {
     let queue = &assembly.queue;
     let all = &queue.settings().listings;
-    queue.recover().await?;
+    // First of all: what is put into order here is owed its attempts, too.
+    queue.recover(cancel).await?;
     queue.store.make_due(all).await?;
     let stop = cancel.child_token();
     // What is started here ends here: dropping a set ends its tasks.

@@ -129,6 +129,14 @@ impl Health {
         }
     }
 
+    /// A listing is polled in this interval from now on, until a poll tells another: one that was idle when the daemon
+    /// stopped goes on idle.
+    pub fn waits(&self, listing: &ListingKey, interval: Duration) {
+        if let Some(watched) = self.lock().listings.get_mut(listing) {
+            watched.interval = interval;
+        }
+    }
+
     /// A poll ended. One of a listing that is not configured any more is nobody's concern.
     pub fn polled(&self, listing: &ListingKey, polled: Polled) {
         let now = clock::instant();
@@ -265,6 +273,21 @@ mod tests {
         assert!(is_healthy(&health));
         health.polled(&listing(), succeeded(MINUTE));
         advance(4 * MINUTE).await;
+        assert!(!is_healthy(&health));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_that_waits_in_the_slow_beat_is_judged_by_it_also_after_a_reload() {
+        let health = Health::new();
+        health.set_listings(configured(MINUTE));
+        health.waits(&listing(), 10 * MINUTE);
+        advance(9 * MINUTE).await;
+        assert!(is_healthy(&health));
+        // The same is promised: the loop goes on waiting as it did.
+        health.set_listings(configured(MINUTE));
+        advance(9 * MINUTE).await;
+        assert!(is_healthy(&health));
+        advance(13 * MINUTE).await;
         assert!(!is_healthy(&health));
     }
 

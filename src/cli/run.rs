@@ -117,6 +117,5 @@ async fn work(
 
 async fn run_daemon(parts: Parts, requests: &mut Requests) -> Result<(), Failure> {
     let daemon = Daemon::new(parts).await.map_err(Failure::other)?;
-    daemon.queue().recover().await.map_err(Failure::other)?;
     daemon.run(requests).await.map_err(Failure::other)
 }

@@ -44,6 +44,9 @@ pub use self::watch::Watch;
 const TURN_EVERY: Duration = Duration::from_secs(5);
 /// The queue looks for work every few seconds. When it has not for this long it hangs, and the watchdog may bite.
 const QUEUE_HANGS_AFTER: Duration = Duration::from_secs(60);
+/// The sentence for the service manager is worth waiting for its numbers so long: a reader of the database that hangs
+/// must not keep a signal waiting.
+const COUNT_WITHIN: Duration = Duration::from_secs(2);
 /// What is stopped has this long to finish the transaction or the publication in hand. With the closing of the database,
 /// which may wait for a reader for some seconds, a stop stays below 20 s.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
@@ -165,12 +168,6 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// The queue, for whoever shows or watches it.
-    #[must_use]
-    pub fn queue(&self) -> &Arc<Queue> {
-        &self.queue
-    }
-
     /// Starts the loops of an account.
     fn start(&mut self, account: Account) {
         let stop = self.stop.child_token();
@@ -265,7 +262,9 @@ impl Daemon {
             self.watch.beat();
         }
         self.watch.measure(&self.queue);
-        if let Ok(waiting) = self.store.waiting(&self.queue.settings().listings, clock::now()).await {
+        let settings = self.queue.settings();
+        let counted = timeout(COUNT_WITHIN, self.store.waiting(&settings.listings, clock::now())).await;
+        if let Ok(Ok(waiting)) = counted {
             let running = self.queue.board.transfers().len() as u64;
             let low = if self.queue.low.load(std::sync::atomic::Ordering::Relaxed) { "; too little space" } else { "" };
             self.notifier.status(&format!(

@@ -97,6 +97,10 @@ impl Observer for Watch {
         self.metrics.api_request(account, action, code, duration);
     }
 
+    fn waits(&self, listing: &ListingKey, interval: Duration) {
+        self.health.waits(listing, interval);
+    }
+
     fn polled(&self, listing: &ListingKey, turn: Turn<'_>) {
         let now = clock::now();
         let result = match (turn.error, turn.consistent) {

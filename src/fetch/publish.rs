@@ -209,8 +209,16 @@ impl Area {
     /// # Errors
     /// When it is there and cannot be read, or is no regular file.
     pub fn hash(&self, path: &str) -> io::Result<Option<FileDigests>> {
+        self.hash_while(path, || true)
+    }
+
+    /// As [`Area::hash`], while `go_on` says so: it is asked between pieces.
+    ///
+    /// # Errors
+    /// As [`Area::hash`], and with [`ErrorKind::Interrupted`] when `go_on` said no.
+    pub fn hash_while(&self, path: &str, go_on: impl Fn() -> bool) -> io::Result<Option<FileDigests>> {
         let Some(file) = self.find(path)? else { return Ok(None) };
-        let digests = digest_reader(file, false, || true)?;
+        let digests = digest_reader(file, false, go_on)?;
         Ok(Some(FileDigests { bytes: digests.length(), sha256: digests.sha256(), crc64: digests.crc64() }))
     }
 

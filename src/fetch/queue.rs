@@ -88,6 +88,8 @@ pub struct Queue {
     /// What the largest file wanted that did not fit.
     wanted_bytes: AtomicU64,
     hosts: Hosts,
+    /// False while attempts may have no outcome on record: at the start, and after a failure of the database.
+    in_order: AtomicBool,
     beat: Mutex<Instant>,
     observer: Arc<dyn Observer>,
 }
@@ -126,6 +128,7 @@ impl Queue {
             low: AtomicBool::new(false),
             wanted_bytes: AtomicU64::new(0),
             hosts: Hosts::default(),
+            in_order: AtomicBool::new(false),
             beat: Mutex::new(clock::instant()),
             observer,
         }
@@ -143,13 +146,18 @@ impl Queue {
         self.due.notify_one();
     }
 
-    /// When the queue last looked for work: at most a few seconds ago while it runs.
+    /// When the queue last looked for work, or read a piece of what an earlier process left: at most a few seconds ago
+    /// while it runs.
     #[must_use]
     pub fn last_beat(&self) -> Instant {
         *self.beat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs until cancelled. Then transfers stop where they are, to be resumed, and what is being published is
+    fn beat(&self) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
+    }
+
+    /// Brings the queue into order, then runs until cancelled. Then transfers stop where they are, to be resumed, and what is being published is
     /// finished.
     ///
     /// # Errors
@@ -157,25 +165,21 @@ impl Queue {
     pub async fn run(self: &Arc<Self>, cancel: &CancellationToken) -> Result<(), QueueError> {
         let mut running: JoinSet<Result<(), StoreError>> = JoinSet::new();
         let mut turn = 0;
-        // After a failure of the database some attempts have no outcome on record.
-        let mut is_broken = false;
         while !cancel.is_cancelled() {
-            *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
+            self.beat();
             // Registered before the table is read, so that what is told in between is not missed.
             let due = self.due.notified();
             tokio::pin!(due);
             due.as_mut().enable();
             let settings = self.settings();
-            let looked = if !is_broken {
+            let looked = if self.in_order.load(Ordering::Relaxed) {
                 self.look(&settings, &mut turn, &mut running, cancel).await
             } else if running.is_empty() {
-                let recovered = self.recover().await;
-                is_broken = recovered.is_err();
-                recovered.map(|()| Duration::ZERO)
+                self.recover(cancel).await.map(|()| Duration::ZERO)
             } else {
                 Ok(LOOK_EVERY)
             };
-            let wait = self.bear(&settings, looked, &mut is_broken)?.unwrap_or(LOOK_EVERY);
+            let wait = self.bear(&settings, looked)?.unwrap_or(LOOK_EVERY);
             let ended = tokio::select! {
                 () = cancel.cancelled() => None,
                 () = due => None,
@@ -183,7 +187,7 @@ impl Queue {
                 () = sleep(wait) => None,
             };
             if let Some(ended) = ended {
-                self.bear(&settings, self.end(ended), &mut is_broken)?;
+                self.bear(&settings, self.end(ended))?;
             }
         }
         let mut outcome = Ok(());
@@ -194,18 +198,13 @@ impl Queue {
     }
 
     /// A run that ends fails with the database; a daemon says so and goes on.
-    fn bear<T>(
-        &self,
-        settings: &Settings,
-        outcome: Result<T, QueueError>,
-        is_broken: &mut bool,
-    ) -> Result<Option<T>, QueueError> {
+    fn bear<T>(&self, settings: &Settings, outcome: Result<T, QueueError>) -> Result<Option<T>, QueueError> {
         match outcome {
             Ok(value) => Ok(Some(value)),
             Err(QueueError::Store(e)) if settings.mode == Mode::Daemon => {
                 events::store_failed(&e.to_string());
                 self.observer.store_failed();
-                *is_broken = true;
+                self.in_order.store(false, Ordering::Relaxed);
                 Ok(None)
             }
             Err(e) => Err(e),

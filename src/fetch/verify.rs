@@ -97,12 +97,12 @@ pub fn digest_reader(mut source: impl Read, with_md5: bool, go_on: impl Fn() -> 
     }
 }
 
-/// Digests of a file as it is on disk. Blocking: not for the runtime's threads.
+/// Digests of a file as it is on disk, as [`digest_reader`] takes them.
 ///
 /// # Errors
-/// When it cannot be opened or read.
-pub fn rehash(path: &Path) -> io::Result<Digests> {
-    digest_reader(std::fs::File::open(path)?, false, || true)
+/// When it cannot be opened, and as [`digest_reader`].
+pub fn rehash(path: &Path, go_on: impl Fn() -> bool) -> io::Result<Digests> {
+    digest_reader(std::fs::File::open(path)?, false, go_on)
 }
 
 /// What the server says about the whole object.
@@ -298,7 +298,7 @@ mod tests {
         let path = dir.path().join("x");
         let bytes = vec![7; READ_BYTES + 1];
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(rehash(&path).unwrap().sha256(), digests(&bytes).sha256());
+        assert_eq!(rehash(&path, || true).unwrap().sha256(), digests(&bytes).sha256());
         let stopped = digest_reader(&bytes[..], false, || false).unwrap_err();
         assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
     }

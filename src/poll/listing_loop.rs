@@ -101,14 +101,13 @@ struct Memory {
     failures: u32,
     next_poll: Instant,
     next_walk: Instant,
-    sweep_due: bool,
 }
 
 impl ListingLoop {
     /// Runs until stopped. A database that fails is said, and waited for.
     pub async fn run(self, stop: &CancellationToken) {
         let now = clock::instant();
-        let mut memory = Memory { failures: 0, next_poll: now, next_walk: now, sweep_due: false };
+        let mut memory = Memory { failures: 0, next_poll: now, next_walk: now };
         let mut is_known = false;
         while !stop.is_cancelled() {
             let done = if is_known {
@@ -147,7 +146,7 @@ impl ListingLoop {
                 }
             }
             Next::Poll => {
-                let (pause, error, consistent) = match self.poll(memory.sweep_due, stop).await {
+                let (pause, error, consistent) = match self.poll(stop).await {
                     Err(PollError::Stopped) => return Ok(()),
                     Err(PollError::Store(e)) => return Err(e),
                     Err(PollError::Call(e)) => {
@@ -156,7 +155,6 @@ impl ListingLoop {
                     }
                     Ok(done) => {
                         memory.failures = 0;
-                        memory.sweep_due = done.sweep_due;
                         self.gate.accept();
                         let pause = if done.sweep_due { self.poller.config.interval } else { self.interval().await? };
                         (pause, None, done.consistent)
@@ -176,13 +174,11 @@ impl ListingLoop {
     /// A restart goes on where the last process was: the poll that would have come next.
     async fn first_poll(&self) -> Result<Instant, StoreError> {
         let now = clock::now();
-        let last = self
-            .poller
-            .store
-            .listing(&self.poller.listing)
-            .await?
-            .and_then(|l| l.last_poll_at.filter(|_| l.error.is_none()));
-        let interval = self.interval().await?;
+        let known = self.poller.store.listing(&self.poller.listing).await?.unwrap_or_default();
+        let last = known.last_poll_at.filter(|_| known.error.is_none());
+        let interval = if known.sweep_due { self.poller.config.interval } else { self.interval().await? };
+        // Else the wait would be held against the listing.
+        self.poller.observer.waits(&self.poller.listing, interval);
         let since = last.map(|last| Duration::from_millis(clock::millis_between(last, now)));
         // A clock that was set back must not delay it: what lies ahead counts as now.
         let ahead = last.is_some_and(|last| last > now);
@@ -224,13 +220,14 @@ impl ListingLoop {
         }
     }
 
-    async fn poll(&self, sweep_due: bool, stop: &CancellationToken) -> Result<Polled, PollError> {
+    async fn poll(&self, stop: &CancellationToken) -> Result<Polled, PollError> {
         let now = clock::now();
-        let last = self.poller.store.listing(&self.poller.listing).await?.and_then(|l| l.last_sweep_at);
+        let known = self.poller.store.listing(&self.poller.listing).await?.unwrap_or_default();
         let every = SignedDuration::try_from(self.poller.config.full_sweep_interval).unwrap_or(SignedDuration::MAX);
-        // Absolute, so that a clock that was set back does not put sweeps off.
-        let beat = last.is_none_or(|last| now.duration_since(last).abs() >= every);
-        if beat || sweep_due {
+        // Absolute, so that a clock that was set back does not put sweeps off. Other sweeps do not either: what
+        // is abandoned comes back with those of the beat alone.
+        let beat = known.last_beat_at.is_none_or(|last| now.duration_since(last).abs() >= every);
+        if beat || known.sweep_due {
             let revive_before = beat.then_some(now);
             let report = self.poller.full_sweep(revive_before, stop).await?;
             return Ok(Polled { consistent: Some(report.consistent), sweep_due: false });
@@ -274,3 +271,6 @@ struct Polled {
     consistent: Option<bool>,
     sweep_due: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ impl Poller {
             whole &= quick.follow_inwards(quick.last_page, -1).await?;
         }
         quick.look_for(&watched).await?;
-        self.store.poll_succeeded(&self.listing, quick.total, clock::now()).await?;
+        self.store.poll_succeeded(&self.listing, quick.total, !whole, clock::now()).await?;
         events::poll_completed(
             &self.listing,
             &PollCompleted {

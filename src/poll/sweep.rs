@@ -55,7 +55,8 @@ impl Poller {
             plan.answer(number, facts(&page));
         }
         let verdict = plan.verdict();
-        let end = self.store.finish_sweep(&self.listing, &verdict, began, self.apart(), clock::now()).await?;
+        let beat = revive_before.is_some();
+        let end = self.store.finish_sweep(&self.listing, &verdict, began, self.apart(), beat, clock::now()).await?;
         for recorded in &end.unlisted {
             self.tell(recorded, None);
         }

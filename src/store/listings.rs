@@ -24,6 +24,10 @@ pub struct Listing {
     pub last_sweep_at: Option<Timestamp>,
     /// The last that was consistent.
     pub last_consistent_sweep_at: Option<Timestamp>,
+    /// The last full sweep of the regular beat, which also brings abandoned downloads back.
+    pub last_beat_at: Option<Timestamp>,
+    /// Whether a quick poll found more than it reads, and no sweep has ended since.
+    pub sweep_due: bool,
     /// Of the last poll, when it failed.
     pub error: Option<String>,
 }
@@ -72,7 +76,8 @@ impl Store {
     pub async fn listing(&self, listing: &ListingKey) -> Result<Option<Listing>, StoreError> {
         let failed = || self.sql("read a listing");
         let row = sqlx::query(
-            "SELECT total, last_poll_at, last_sweep_at, last_consistent_sweep_at, error
+            "SELECT total, last_poll_at, last_sweep_at, last_consistent_sweep_at, last_beat_at, sweep_due,
+                    error
              FROM listings WHERE account = ?1 AND export = ?2",
         )
         .bind(listing.account.as_str())
@@ -87,11 +92,13 @@ impl Store {
             last_poll_at: time_of("last_poll_at")?,
             last_sweep_at: time_of("last_sweep_at")?,
             last_consistent_sweep_at: time_of("last_consistent_sweep_at")?,
+            last_beat_at: time_of("last_beat_at")?,
+            sweep_due: row.try_get("sweep_due").map_err(failed())?,
             error: row.try_get("error").map_err(failed())?,
         }))
     }
 
-    /// Notes that a quick poll succeeded.
+    /// Notes that a quick poll succeeded, and whether it left more to be read than it reads.
     ///
     /// # Errors
     /// When the database fails.
@@ -99,16 +106,18 @@ impl Store {
         &self,
         listing: &ListingKey,
         total: Option<u64>,
+        sweep_due: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, error = NULL
+            "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, sweep_due = sweep_due OR ?5, error = NULL
              WHERE account = ?1 AND export = ?2",
         )
         .bind(listing.account.as_str())
         .bind(listing.export.as_str())
         .bind(total.map(signed))
         .bind(rfc3339(now))
+        .bind(sweep_due)
         .execute(&self.writer)
         .await
         .map_err(self.sql("record a poll"))?;
@@ -164,7 +173,8 @@ impl Store {
     }
 
     /// Ends a sweep that began at `began`: the listing's row, and for a consistent one the tasks that it lacks. Two
-    /// consistent sweeps count when they began at least `apart` from each other.
+    /// consistent sweeps count when they began at least `apart` from each other. One of the regular `beat` keeps its
+    /// own time: those that come between must not put off what only it does.
     ///
     /// # Errors
     /// When the database fails; then nothing is changed.
@@ -174,6 +184,7 @@ impl Store {
         verdict: &Verdict,
         began: Timestamp,
         apart: SignedDuration,
+        beat: bool,
         now: Timestamp,
     ) -> Result<SweepEnd, StoreError> {
         let failed = || self.sql("finish a sweep");
@@ -205,7 +216,7 @@ impl Store {
         sqlx::query(
             "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, last_sweep_at = ?4,
                     last_consistent_sweep_at = iif(?5, ?4, last_consistent_sweep_at), error = NULL,
-                    consistent_total = ?6, suspect_since = ?7
+                    consistent_total = ?6, suspect_since = ?7, last_beat_at = iif(?8, ?4, last_beat_at), sweep_due = 0
              WHERE account = ?1 AND export = ?2",
         )
         .bind(account)
@@ -215,6 +226,7 @@ impl Store {
         .bind(verdict.consistent)
         .bind(baseline.map(signed))
         .bind(text(suspect_since))
+        .bind(beat)
         .execute(&mut *tx)
         .await
         .map_err(failed())?;

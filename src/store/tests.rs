@@ -63,7 +63,7 @@ fn verdict(ids: &[&str]) -> Verdict {
 }
 
 async fn sweep(store: &Store, ids: &[&str], began: Timestamp) -> SweepEnd {
-    store.finish_sweep(&listing(), &verdict(ids), began, SignedDuration::from_mins(1), began).await.unwrap()
+    store.finish_sweep(&listing(), &verdict(ids), began, SignedDuration::from_mins(1), false, began).await.unwrap()
 }
 
 async fn claim(store: &Store, now: Timestamp) -> Option<Job> {
@@ -234,11 +234,29 @@ async fn an_inconsistent_sweep_marks_nothing() {
     apply(&store, &[row("1", "success"), row("2", "success")], at(0)).await;
     for minute in [1, 3, 5] {
         let v = Verdict { consistent: false, ..verdict(&["1"]) };
-        let end = store.finish_sweep(&listing(), &v, at(minute), SignedDuration::ZERO, at(minute)).await.unwrap();
+        let end =
+            store.finish_sweep(&listing(), &v, at(minute), SignedDuration::ZERO, false, at(minute)).await.unwrap();
         assert_eq!(end, SweepEnd::default());
     }
     let known = store.listing(&listing()).await.unwrap().unwrap();
     assert_eq!((known.last_sweep_at, known.last_consistent_sweep_at), (Some(at(5)), None));
+}
+
+#[tokio::test]
+async fn only_a_sweep_of_the_beat_moves_the_beat_and_any_sweep_settles_an_overflow() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let known = async || {
+        let known = store.listing(&listing()).await.unwrap().unwrap();
+        (known.last_beat_at, known.last_sweep_at, known.sweep_due)
+    };
+    store.finish_sweep(&listing(), &verdict(&[]), at(0), SignedDuration::ZERO, true, at(1)).await.unwrap();
+    store.poll_succeeded(&listing(), None, true, at(2)).await.unwrap();
+    // A quick poll that was short does not take back what an earlier one found.
+    store.poll_succeeded(&listing(), None, false, at(3)).await.unwrap();
+    assert_eq!(known().await, (Some(at(1)), Some(at(1)), true));
+    store.finish_sweep(&listing(), &verdict(&[]), at(4), SignedDuration::ZERO, false, at(5)).await.unwrap();
+    assert_eq!(known().await, (Some(at(1)), Some(at(5)), false));
 }
 
 #[tokio::test]
@@ -445,6 +463,20 @@ async fn rejected_rows_are_kept_once_each() {
         let applied = store.apply_page(&listing(), 1, &[], &bad, Some("R"), None, at(turn)).await.unwrap();
         assert_eq!(applied.new_raw_rows, [expected; 2]);
     }
+}
+
+#[tokio::test]
+async fn a_rejected_row_that_is_not_kept_for_want_of_room_is_never_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let bad: Vec<RawRow> = (0..1_001).map(|n| RawRow { raw: format!("{n}"), error: "no object".into() }).collect();
+    let applied = store.apply_page(&listing(), 1, &[], &bad, Some("R"), None, at(0)).await.unwrap();
+    assert_eq!(applied.new_raw_rows.iter().filter(|&&new| new).count(), 1_000);
+    for minute in [1, 2] {
+        let applied = store.apply_page(&listing(), 1, &[], &bad[1_000..], Some("R"), None, at(minute)).await.unwrap();
+        assert_eq!(applied.new_raw_rows, [false]);
+    }
+    assert_eq!(one::<i64>(&store, "SELECT count(*) FROM rejected_rows").await, 1_000);
 }
 
 #[tokio::test]

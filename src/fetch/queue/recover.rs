@@ -1,33 +1,43 @@
 //! What a stop or a crash left: attempts that were under way, and files that nobody will finish.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
 
 use super::{Queue, QueueError};
 use crate::{
-    clock,
-    fetch::{blocking, publish::Area},
-    store::{CutOff, Ended, Intent},
+    clock, events,
+    fetch::{blocking, publish::Area, verify::rehash},
+    model::download::AttemptResult,
+    store::{CutOff, Ended, Intent, Job, StoreError},
 };
 
 impl Queue {
-    /// Brings the queue into order before it runs: an attempt that had published its file is recorded as stored, any
-    /// other as interrupted; unfinished files that belong to no waiting download are removed.
+    /// Brings the queue into order before it makes attempts: one that had published its file is recorded as stored, any
+    /// other as interrupted; unfinished files that belong to no waiting download are removed. Does nothing when it is in
+    /// order. What is left when it is cancelled is left to the next start.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), QueueError> {
+    pub async fn recover(self: &Arc<Self>, cancel: &CancellationToken) -> Result<(), QueueError> {
+        if self.in_order.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         for CutOff { job, intent } in self.store.cut_off().await? {
-            let finished = match intent {
-                None => None,
-                Some(intent) => {
-                    let (area, partial, wanted) = (self.area.clone(), self.area.partial(&job.key), intent.clone());
-                    blocking(move || finish(&area, partial, &wanted)).await.then_some(intent)
-                }
+            let finished = match &intent {
+                None => false,
+                Some(intent) => self.finish(&job, intent, cancel).await,
             };
-            match finished {
-                Some(intent) => self.store.stored(&job, &intent, clock::now()).await?,
-                None => self.store.attempt_interrupted(&job, &Ended::default(), clock::now()).await?,
+            // Whether the file is there is not known then: the row says what to look for, and stays.
+            if !finished && cancel.is_cancelled() {
+                return Ok(());
             }
+            self.settle(&job, intent.filter(|_| finished)).await?;
         }
         let waiting = self.store.unfinished().await?;
         let kept: BTreeSet<PathBuf> = waiting.iter().map(|key| self.area.partial(key)).collect();
@@ -41,17 +51,67 @@ impl Queue {
             }
         })
         .await;
+        self.in_order.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn finish(self: &Arc<Self>, job: &Job, intent: &Intent, cancel: &CancellationToken) -> bool {
+        let (queue, cancel) = (Arc::clone(self), cancel.clone());
+        let (partial, intent) = (self.area.partial(&job.key), intent.clone());
+        blocking(move || {
+            // A large file takes minutes: every piece of it shows that nothing hangs.
+            let go_on = || {
+                queue.beat();
+                !cancel.is_cancelled()
+            };
+            finish(&queue.area, &partial, &intent, go_on)
+        })
+        .await
+    }
+
+    /// Records how an attempt of an earlier process ended, and says so: that process did not.
+    async fn settle(&self, job: &Job, published: Option<Intent>) -> Result<(), StoreError> {
+        self.beat();
+        let now = clock::now();
+        let result = match published {
+            None => {
+                self.store.attempt_interrupted(job, &Ended::default(), now).await?;
+                AttemptResult::Interrupted
+            }
+            Some(intent) => {
+                self.store.stored(job, &intent, now).await?;
+                events::download_stored(
+                    &job.key,
+                    &events::Stored {
+                        path: &intent.path,
+                        bytes: intent.bytes,
+                        sha256: &intent.sha256,
+                        revision: intent.revision,
+                        verified_by: intent.verified_by(),
+                        attempt: job.attempt,
+                        resumed_bytes: intent.resumed_bytes,
+                        duration: Duration::from_millis(clock::millis_between(job.started_at, now)),
+                    },
+                );
+                AttemptResult::Stored
+            }
+        };
+        // What arrived then was counted by nobody, or by a process whose counters are gone.
+        self.observer.attempted(&job.key.listing, result, 0);
         Ok(())
     }
 }
 
 /// Whether the file of an intent is in its place, or can be put there from what is left. Anything in doubt is fetched
 /// again.
-fn finish(area: &Area, partial: PathBuf, intent: &Intent) -> bool {
+fn finish(area: &Area, partial: &Path, intent: &Intent, go_on: impl Fn() -> bool) -> bool {
     let same = |bytes, sha256: [u8; 32]| bytes == intent.bytes && hex::encode(sha256) == intent.sha256;
-    if let Ok(Some(there)) = area.hash(&intent.path) {
-        return same(there.bytes, there.sha256) && area.adopt(&intent.path, &partial).is_ok();
+    if let Ok(Some(there)) = area.hash_while(&intent.path, &go_on) {
+        return same(there.bytes, there.sha256) && area.adopt(&intent.path, partial).is_ok();
     }
-    let whole = crate::fetch::verify::rehash(&partial).is_ok_and(|d| same(d.length(), d.sha256()));
-    whole && area.seal(&partial).is_ok() && area.place(&partial, &intent.path).is_ok()
+    let whole = rehash(partial, &go_on).is_ok_and(|d| same(d.length(), d.sha256()));
+    whole && area.seal(partial).is_ok() && area.place(partial, &intent.path).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

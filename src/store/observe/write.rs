@@ -120,11 +120,11 @@ impl Store {
             .bind(&digest)
             .fetch_one(&mut *db)
             .await?;
-            new.push(!is_known);
             if is_known {
+                new.push(false);
                 continue;
             }
-            sqlx::query(
+            let done = sqlx::query(
                 "INSERT INTO rejected_rows (account, export, digest, raw, error, first_seen_at, request_id)
                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
                  WHERE (SELECT count(*) FROM rejected_rows WHERE account = ?1 AND export = ?2) < ?8
@@ -140,6 +140,8 @@ impl Store {
             .bind(RAW_ROWS_MAX)
             .execute(&mut *db)
             .await?;
+            // One that is not kept would be new again at every poll.
+            new.push(done.rows_affected() == 1);
         }
         Ok(new)
     }
