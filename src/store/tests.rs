@@ -696,7 +696,7 @@ async fn a_row_that_cannot_be_read_does_not_stand_in_for_a_task_that_is_gone() {
     for (minute, unlisted) in [(1, 0), (3, 1)] {
         let v = Verdict { has_unreadable: true, ..verdict(&["1", "a row that cannot be read"]) };
         let apart = SignedDuration::from_mins(1);
-        let end = store.finish_sweep(&listing(), &v, at(minute), apart, at(minute)).await.unwrap();
+        let end = store.finish_sweep(&listing(), &v, at(minute), apart, true, at(minute)).await.unwrap();
         assert_eq!(end.unlisted.len(), unlisted);
     }
 }

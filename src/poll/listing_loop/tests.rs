@@ -68,7 +68,7 @@ async fn start(dir: &Path, cloud: &CloudSim) -> (ListingLoop, Arc<Heard>) {
 }
 
 async fn swept(of: &ListingLoop, beat: bool, at: Timestamp) {
-    let verdict = Verdict { consistent: true, total: Some(0), seen: IdSet::default() };
+    let verdict = Verdict { consistent: true, total: Some(0), seen: IdSet::default(), has_unreadable: false };
     let listing = &of.poller.listing;
     of.poller.store.finish_sweep(listing, &verdict, at, SignedDuration::ZERO, beat, at).await.unwrap();
 }
