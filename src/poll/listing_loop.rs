@@ -147,19 +147,19 @@ impl ListingLoop {
                 }
             }
             Next::Poll => {
-                let (pause, error, consistent) = match self.poll(memory.sweep_due, stop).await {
+                let (pause, error, consistent) = match self.poll(&mut memory.sweep_due, stop).await {
                     Err(PollError::Stopped) => return Ok(()),
                     Err(PollError::Store(e)) => return Err(e),
                     Err(PollError::Call(e)) => {
                         memory.failures = memory.failures.saturating_add(1);
                         (self.failed(&e, memory.failures).await?, Some(e.to_string()), None)
                     }
-                    Ok(done) => {
+                    Ok(consistent) => {
                         memory.failures = 0;
-                        memory.sweep_due = done.sweep_due;
                         self.gate.accept();
-                        let pause = if done.sweep_due { self.poller.config.interval } else { self.interval().await? };
-                        (pause, None, done.consistent)
+                        let pause =
+                            if memory.sweep_due { self.poller.config.interval } else { self.interval().await? };
+                        (pause, None, consistent)
                     }
                 };
                 self.tell(error.as_deref(), consistent, pause);
@@ -224,19 +224,21 @@ impl ListingLoop {
         }
     }
 
-    async fn poll(&self, sweep_due: bool, stop: &CancellationToken) -> Result<Polled, PollError> {
+    /// Polls; says of a sweep whether it was consistent. `sweep_due` is what one poll leaves to the next.
+    async fn poll(&self, sweep_due: &mut bool, stop: &CancellationToken) -> Result<Option<bool>, PollError> {
         let now = clock::now();
         let last = self.poller.store.listing(&self.poller.listing).await?.and_then(|l| l.last_sweep_at);
         let every = SignedDuration::try_from(self.poller.config.full_sweep_interval).unwrap_or(SignedDuration::MAX);
         // Absolute, so that a clock that was set back does not put sweeps off.
         let beat = last.is_none_or(|last| now.duration_since(last).abs() >= every);
-        if beat || sweep_due {
+        if beat || *sweep_due {
             let revive_before = beat.then_some(now);
             let report = self.poller.full_sweep(revive_before, stop).await?;
-            return Ok(Polled { consistent: Some(report.consistent), sweep_due: false });
+            *sweep_due = false;
+            return Ok(Some(report.consistent));
         }
-        let report = self.poller.quick_poll(stop).await?;
-        Ok(Polled { consistent: None, sweep_due: report.sweep_due })
+        self.poller.quick_poll(sweep_due, stop).await?;
+        Ok(None)
     }
 
     /// Records a poll that failed; says how long to wait.
@@ -266,11 +268,4 @@ impl ListingLoop {
             self.gate.reject(clock::instant(), self.poller.config.interval, &self.keys);
         }
     }
-}
-
-/// How a poll went.
-#[derive(Debug, Clone, Copy)]
-struct Polled {
-    consistent: Option<bool>,
-    sweep_due: bool,
 }
