@@ -153,11 +153,10 @@ impl ListingLoop {
                         memory.failures = memory.failures.saturating_add(1);
                         (self.failed(&e, memory.failures).await?, Some(e.to_string()), None)
                     }
-                    Ok(done) => {
+                    Ok(consistent) => {
                         memory.failures = 0;
                         self.gate.accept();
-                        let pause = if done.sweep_due { self.poller.config.interval } else { self.interval().await? };
-                        (pause, None, done.consistent)
+                        (self.interval().await?, None, consistent)
                     }
                 };
                 self.tell(error.as_deref(), consistent, pause);
@@ -176,7 +175,7 @@ impl ListingLoop {
         let now = clock::now();
         let known = self.poller.store.listing(&self.poller.listing).await?.unwrap_or_default();
         let last = known.last_poll_at.filter(|_| known.error.is_none());
-        let interval = if known.sweep_due { self.poller.config.interval } else { self.interval().await? };
+        let interval = self.interval().await?;
         // Else the wait would be held against the listing.
         self.poller.observer.waits(&self.poller.listing, interval);
         let since = last.map(|last| Duration::from_millis(clock::millis_between(last, now)));
@@ -220,7 +219,8 @@ impl ListingLoop {
         }
     }
 
-    async fn poll(&self, stop: &CancellationToken) -> Result<Polled, PollError> {
+    /// Polls; says of a sweep whether it was consistent.
+    async fn poll(&self, stop: &CancellationToken) -> Result<Option<bool>, PollError> {
         let now = clock::now();
         let known = self.poller.store.listing(&self.poller.listing).await?.unwrap_or_default();
         let every = SignedDuration::try_from(self.poller.config.full_sweep_interval).unwrap_or(SignedDuration::MAX);
@@ -230,10 +230,10 @@ impl ListingLoop {
         if beat || known.sweep_due {
             let revive_before = beat.then_some(now);
             let report = self.poller.full_sweep(revive_before, stop).await?;
-            return Ok(Polled { consistent: Some(report.consistent), sweep_due: false });
+            return Ok(Some(report.consistent));
         }
-        let report = self.poller.quick_poll(stop).await?;
-        Ok(Polled { consistent: None, sweep_due: report.sweep_due })
+        self.poller.quick_poll(stop).await?;
+        Ok(None)
     }
 
     /// Records a poll that failed; says how long to wait.
@@ -263,13 +263,6 @@ impl ListingLoop {
             self.gate.reject(clock::instant(), self.poller.config.interval, &self.keys);
         }
     }
-}
-
-/// How a poll went.
-#[derive(Debug, Clone, Copy)]
-struct Polled {
-    consistent: Option<bool>,
-    sweep_due: bool,
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     listing_loop::{AccountGate, ListingLoop},
-    quick::QuickReport,
     sweep::SweepReport,
     walk::Served,
 };

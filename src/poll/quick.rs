@@ -23,13 +23,6 @@ pub const QUICK_PAGES_MAX: u64 = 20;
 /// task that never finishes does not cost a call a minute for ever.
 pub const WATCHED_FOR: SignedDuration = SignedDuration::from_hours(48);
 
-/// What a quick poll found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuickReport {
-    /// More is new than a quick poll reads: a sweep is due.
-    pub sweep_due: bool,
-}
-
 /// One quick poll under way.
 struct Quick<'a> {
     poller: &'a Poller,
@@ -40,15 +33,17 @@ struct Quick<'a> {
     last_page: u32,
     calls: u64,
     changed: u64,
+    found_new: bool,
 }
 
 impl Poller {
     /// Reads page 1, the last page if the total moved, and the pages where unfinished tasks were last seen; new ids are
-    /// followed inwards until a page shows none.
+    /// followed inwards until a page shows none. When more may be new than was read, also because the poll failed, a
+    /// sweep is due from then on.
     ///
     /// # Errors
     /// As a sweep.
-    pub async fn quick_poll(&self, stop: &CancellationToken) -> Result<QuickReport, PollError> {
+    pub async fn quick_poll(&self, stop: &CancellationToken) -> Result<(), PollError> {
         let since = clock::instant();
         let known_total = self.store.listing(&self.listing).await?.and_then(|l| l.total);
         let watched = self.watched().await?;
@@ -61,12 +56,16 @@ impl Poller {
             last_page: 1,
             calls: 0,
             changed: 0,
+            found_new: false,
         };
-        let mut whole = quick.follow_inwards(1, 1).await?;
-        if quick.total != known_total && quick.last_page > 1 {
-            whole &= quick.follow_inwards(quick.last_page, -1).await?;
-        }
-        quick.look_for(&watched).await?;
+        let read = quick.read_pages(known_total, &watched).await;
+        let Ok(whole) = read else {
+            // The pages that were read show the next poll nothing new: what is behind them needs a sweep.
+            if quick.found_new {
+                self.store.sweep_is_due(&self.listing).await?;
+            }
+            return read.map(drop);
+        };
         self.store.poll_succeeded(&self.listing, quick.total, !whole, clock::now()).await?;
         events::poll_completed(
             &self.listing,
@@ -81,7 +80,7 @@ impl Poller {
                 duration: since.elapsed(),
             },
         );
-        Ok(QuickReport { sweep_due: !whole })
+        Ok(())
     }
 
     /// The tasks that polls look for, and where.
@@ -90,17 +89,31 @@ impl Poller {
         Ok(self.store.watched(&self.listing, since).await?)
     }
 
-    /// The pause until the next poll: short while any task is unfinished.
+    /// The pause until the next poll: short while any task is unfinished, or a sweep is due.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn interval(&self) -> Result<Duration, PollError> {
-        let unfinished = !self.watched().await?.is_empty();
-        Ok(if unfinished { self.config.interval } else { self.config.idle_interval })
+        let sweep_due = self.store.listing(&self.listing).await?.is_some_and(|l| l.sweep_due);
+        Ok(if sweep_due || !self.watched().await?.is_empty() {
+            self.config.interval
+        } else {
+            self.config.idle_interval
+        })
     }
 }
 
 impl Quick<'_> {
+    /// Reads what a poll reads; false when there may be more that is new.
+    async fn read_pages(&mut self, known_total: Option<u64>, watched: &[Watched]) -> Result<bool, PollError> {
+        let mut whole = self.follow_inwards(1, 1).await?;
+        if self.total != known_total && self.last_page > 1 {
+            whole &= self.follow_inwards(self.last_page, -1).await?;
+        }
+        self.look_for(watched).await?;
+        Ok(whole)
+    }
+
     /// Reads a page once; says whether it showed an id that was not known.
     async fn page(&mut self, number: u32) -> Result<bool, PollError> {
         if !self.read.insert(number) {
@@ -117,7 +130,10 @@ impl Quick<'_> {
         let pages = self.total.unwrap_or(0).div_ceil(u64::from(size)).max(1);
         self.last_page = u32::try_from(pages).unwrap_or(u32::MAX);
         self.seen.extend(page.rows.iter().map(|row| row.id.clone()));
-        Ok(applied.recorded.iter().any(|r| matches!(r.kind, Kind::First | Kind::Relisted | Kind::Reissued)))
+        let shows_new =
+            applied.recorded.iter().any(|r| matches!(r.kind, Kind::First | Kind::Relisted | Kind::Reissued));
+        self.found_new |= shows_new;
+        Ok(shows_new)
     }
 
     fn may_read(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use cloudsim::{Object, Order, TaskSpec};
+use cloudsim::{ApiError, GatewayFault, GatewayMatch, Object, Order, TaskSpec};
 use serde_json::Value;
 
 use crate::common::{DETAIL, MAIN, USAGE, World, csv_path};
@@ -200,4 +200,55 @@ async fn many_new_tasks_at_either_end_are_followed_inwards_and_too_many_are_left
         assert!(polls.iter().all(|p| p["mode"] == "full" || p["pages"].as_u64().unwrap() <= 20), "{run}");
         world.assert_sound().await;
     }
+}
+
+#[tokio::test]
+async fn new_tasks_behind_a_page_that_could_not_be_read_are_found_when_it_can() {
+    let mut world = World::start().await;
+    world.set("poll.page_size", "5");
+    world.cloud.add_tasks(MAIN, DETAIL, (0..50).map(|_| TaskSpec::default().with_status("failed")));
+    let daemon = world.daemon().await;
+    daemon.await_events("poll.completed", 2).await;
+    // The last page, the fifteenth, shows news; those behind it are on the next ones inwards.
+    let unavailable = GatewayFault::Error(ApiError::new("ServiceUnavailable", 503));
+    world.cloud.script_gateway(GatewayMatch::Page(14), unavailable, u32::MAX);
+    world.cloud.add_tasks(MAIN, DETAIL, (0..25).map(|_| TaskSpec::default().with_status("failed")));
+    daemon.await_events("poll.failed", 1).await;
+    world.cloud.clear_scripts();
+    daemon.until("all are known", async || world.number("SELECT count(*) FROM tasks").await == 75).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_no_success_any_more_waits_until_it_is_one_again() {
+    let mut world = World::start().await;
+    world.set("download.max_attempts", "1000");
+    world.add("stored", Object::csv(2));
+    world.add("waiting", Object::csv(3));
+    world.update("waiting", |task| task.link = cloudsim::LinkMode::Absent);
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 1).await;
+    daemon.await_events("download.retrying", 1).await;
+    for id in ["stored", "waiting"] {
+        world.update(id, |task| task.schedule = schedule("created"));
+    }
+    let regressed = "SELECT count(*) FROM tasks WHERE status = 'created'";
+    daemon.until("both are no success", async || world.number(regressed).await == 2).await;
+    assert_eq!(world.state("stored").await.as_deref(), Some("stored"));
+    assert_eq!(world.state("waiting").await.as_deref(), Some("pending"));
+    let attempts = world.attempts("waiting").await.len();
+    daemon.await_more("poll.completed", 5).await;
+    assert!(world.attempts("waiting").await.len() <= attempts + 1, "nothing is tried meanwhile");
+    for id in ["stored", "waiting"] {
+        world.update(id, |task| {
+            task.schedule = schedule("success");
+            task.link = cloudsim::LinkMode::Default;
+        });
+    }
+    world.until_stored(&daemon, 2).await;
+    daemon.stop().await;
+    assert_eq!(world.published(), [csv_path("stored"), csv_path("waiting")]);
+    let words = "SELECT group_concat(to_status, ' ') FROM (SELECT to_status FROM transitions WHERE task_id = 'stored' ORDER BY id)";
+    assert_eq!(world.texts(words).await, ["success created success"]);
+    world.assert_sound().await;
 }
