@@ -26,13 +26,22 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Each listing, in the order of the configuration.
-    pub listings: Vec<(ListingKey, ListingOutcome)>,
-    /// Tasks that are listed as success and not stored.
-    pub undelivered: u64,
+    pub listings: Vec<Ended>,
     /// Whether there was too little space to go on.
     pub low_space: bool,
     /// Whether the run was cut off, by a signal or the time limit.
     pub cut_off: bool,
+}
+
+/// How the run ended for one listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub listing: ListingKey,
+    /// How its sweep ended.
+    pub sweep: ListingOutcome,
+    /// Its tasks that are listed as success and not stored.
+    pub undelivered: u64,
 }
 
 /// How one listing's sweep ended.
@@ -51,7 +60,13 @@ impl Outcome {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let consistent = |l: &ListingOutcome| matches!(l, ListingOutcome::Swept(report) if report.consistent);
-        self.undelivered == 0 && self.listings.iter().all(|(_, outcome)| consistent(outcome))
+        self.listings.iter().all(|l| l.undelivered == 0 && consistent(&l.sweep))
+    }
+
+    /// Tasks that are listed as success and not stored.
+    #[must_use]
+    pub fn undelivered(&self) -> u64 {
+        self.listings.iter().map(|l| l.undelivered).sum()
     }
 }
 
@@ -105,12 +120,12 @@ pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outc
     if let Some(e) = failure {
         return Err(e);
     }
-    Ok(Outcome {
-        listings: all.iter().cloned().zip(swept.outcomes()).collect(),
-        undelivered: queue.store.undelivered(all).await?,
-        low_space: queue.low.load(Ordering::Relaxed),
-        cut_off: cancel.is_cancelled(),
-    })
+    let mut listings = Vec::new();
+    for (listing, sweep) in all.iter().zip(swept.outcomes()) {
+        let undelivered = queue.store.undelivered(std::slice::from_ref(listing)).await?;
+        listings.push(Ended { listing: listing.clone(), sweep, undelivered });
+    }
+    Ok(Outcome { listings, low_space: queue.low.load(Ordering::Relaxed), cut_off: cancel.is_cancelled() })
 }
 
 /// Whether nothing is left to try: no download that has a link waits, and none that could still get one.

@@ -42,7 +42,7 @@ pub(crate) enum Command {
             Polls every listing on its beat, records what changes, and downloads each file as soon as it is there. SIGHUP \
             takes the configuration anew, but for storage, http and log.format; a wrong one is refused whole and the old \
             one stays. A second SIGTERM or SIGINT ends it at once.")]
-    Run,
+    Run(RunArgs),
     /// Read every listing once, then download what is ready
     #[command(
         long_about = "Read every listing once, then download what is ready.\n\n\
@@ -81,6 +81,13 @@ pub(crate) enum Command {
     /// Watch the whole job against a simulated cloud: needs no account and no configuration
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Run as root although another user owns the state directory
+    #[arg(long)]
+    pub as_root: bool,
 }
 
 #[derive(Debug, Args)]
@@ -156,7 +163,7 @@ pub(crate) struct TasksArgs {
     /// Only this state of the download
     #[arg(long, value_enum)]
     pub state: Option<StateArg>,
-    /// Only tasks whose newest transition is not older: a time (2026-01-31T00:00:00Z) or how long ago (7d, 12h)
+    /// Only tasks whose newest transition is not older: a day or time in UTC (2026-01-31, 2026-01-31T00:00:00Z) or how long ago (7d, 12h)
     #[arg(long, value_name = "TIME_OR_DURATION")]
     pub since: Option<String>,
     /// Print one JSON object a line
@@ -214,8 +221,7 @@ pub(crate) struct DemoArgs {
     pub dir: Option<PathBuf>,
 }
 
-/// A positive length of time, as the configuration spells it.
+/// A length of time, as the configuration spells it.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|e| format!("{e}; write it as 30s, 10m or 2h"))?;
-    std::time::Duration::try_from(parsed).map_err(|_| "it must not be negative".to_owned())
+    crate::config::parse_duration(text)
 }

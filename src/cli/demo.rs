@@ -143,7 +143,8 @@ async fn show(
     out.line(&format!("{whole} of {} files hashed once more: as they were published", files.len()))?;
     out.line(&format!("files:    {}", area.root().display()))?;
     out.line(&format!("database: {}", store.path().display()))?;
-    out.line(&format!("look around with: cdn-usaged --config {} history 1001", config_path.display()))?;
+    let program = std::env::args().next().unwrap_or_else(|| "cdn-usaged".to_owned());
+    out.line(&format!("look around with: {program} --config {} history 1001", config_path.display()))?;
     out.finish()?;
     if whole == files.len() { Ok(()) } else { Err(Failure::silent()) }
 }

@@ -65,6 +65,11 @@ impl Failure {
         Self { status: CONFIG, text: error.to_string() }
     }
 
+    /// What there is to say.
+    fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Status 1 after everything has been said.
     const fn silent() -> Self {
         Self { status: 1, text: String::new() }
@@ -140,7 +145,8 @@ fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Sig
     let log = logging::init(&config.log, AboveBars(bars.clone())).map_err(Failure::config)?;
     runtime.block_on(async {
         match cli.command {
-            Command::Run => {
+            Command::Run(args) => {
+                owner::refuse_root(&cli.config, &config.storage.state_dir, "run", args.as_root)?;
                 let signals = signals.map_or_else(run::Signals::install, Ok)?;
                 run::run(&cli.config, config, environment, log, signals).await
             }

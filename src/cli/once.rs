@@ -33,6 +33,7 @@ struct ListingJson<'a> {
     tasks: Option<u64>,
     total: Option<u64>,
     consistent: bool,
+    undelivered: u64,
     error: Option<&'a str>,
 }
 
@@ -122,15 +123,16 @@ pub(crate) fn open_area(storage: &config::Storage) -> Result<Area, Failure> {
 
 fn report(outcome: &Outcome, args: &OnceArgs) -> Result<(), Failure> {
     let mut out = Out::new();
-    for (listing, ended) in &outcome.listings {
+    for once::Ended { listing, sweep, undelivered } in &outcome.listings {
         let (account, export) = (listing.account.as_str(), listing.export.as_str());
-        let (tasks, total, consistent, error) = match ended {
+        let (tasks, total, consistent, error) = match sweep {
             ListingOutcome::Swept(r) => (Some(r.tasks), r.total, r.consistent, None),
             ListingOutcome::Failed(error) => (None, None, false, Some(error.as_str())),
             ListingOutcome::CutOff => (None, None, false, Some("the run was cut off")),
         };
         if args.json {
-            out.json(&ListingJson { account, export, tasks, total, consistent, error })?;
+            let undelivered = *undelivered;
+            out.json(&ListingJson { account, export, tasks, total, consistent, undelivered, error })?;
         } else if let Some(error) = error {
             out.line(&format!("{listing}: {error}"))?;
         } else {
@@ -139,14 +141,14 @@ fn report(outcome: &Outcome, args: &OnceArgs) -> Result<(), Failure> {
         }
     }
     if !args.json {
-        let is_read = outcome.listings.iter().all(|(_, ended)| matches!(ended, ListingOutcome::Swept(_)));
-        out.line(&match (outcome.undelivered, is_read) {
+        let is_read = outcome.listings.iter().all(|l| matches!(l.sweep, ListingOutcome::Swept(_)));
+        out.line(&match (outcome.undelivered(), is_read) {
             (0, true) => "every task that is listed as success is stored".to_owned(),
             (0, false) => {
                 "not every listing could be read: what else is listed as success there is not known".to_owned()
             }
             (n, _) => format!(
-                "{} listed as success and not stored; `cdn-usaged tasks --status success` says why",
+                "{} listed as success and not stored; `cdn-usaged tasks --state abandoned` or `--state pending` says why",
                 if n == 1 { "1 task is".to_owned() } else { format!("{n} tasks are") }
             ),
         })?;

@@ -19,7 +19,7 @@ pub(crate) fn refuse_root(config_path: &Path, state_dir: &Path, command: &str, a
     )))
 }
 
-/// The name of a user, or `#UID` as sudo takes it.
+/// The name of a user, or `#UID` as sudo takes it, quoted for the shell.
 fn user_name(uid: u32) -> String {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     passwd
@@ -30,5 +30,5 @@ fn user_name(uid: u32) -> String {
             (id.parse() == Ok(uid)).then(|| name.to_owned())
         })
         .next()
-        .unwrap_or_else(|| format!("#{uid}"))
+        .unwrap_or_else(|| format!("'#{uid}'"))
 }

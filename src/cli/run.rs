@@ -85,6 +85,21 @@ async fn work(
     requests: &mut Requests,
 ) -> Result<(), Failure> {
     events::daemon_started();
+    let outcome = serve(path, config, environment, log, requests).await;
+    if let Err(failure) = &outcome {
+        events::daemon_stopping(failure.text());
+    }
+    events::daemon_stopped();
+    outcome
+}
+
+async fn serve(
+    path: &Path,
+    config: Config,
+    environment: Environment,
+    log: logging::Handle,
+    requests: &mut Requests,
+) -> Result<(), Failure> {
     once::check_secrets(&config, &environment)?;
     once::make_state_dir(&config.storage.state_dir)?;
     let _lock = Lock::take(&config.storage.state_dir)?;
@@ -111,7 +126,6 @@ async fn work(
     admin_stop.cancel();
     while admin.join_next().await.is_some() {}
     store.close().await;
-    events::daemon_stopped();
     outcome
 }
 

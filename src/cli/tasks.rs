@@ -108,19 +108,16 @@ fn table_row(row: &TaskRow, configured: bool) -> Vec<String> {
     ]
 }
 
-/// `--since`: a time, or how long ago.
+/// `--since`: a time, a day, or how long ago.
 fn since(text: &str) -> Result<String, Failure> {
-    let at = match text.parse::<jiff::Timestamp>() {
-        Ok(at) => at,
-        Err(_) => {
-            let ago = super::args::duration(text).map_err(|_| {
-                Failure::usage(format!(
-                    "--since {text}: write a time such as 2026-01-31T00:00:00Z, or how long ago, such as 7d or 12h"
-                ))
-            })?;
-            clock::now().saturating_sub(ago).map_err(Failure::usage)?
-        }
-    };
+    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
+    let ago = || clock::now().saturating_sub(super::args::duration(text).ok()?).ok();
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(day).or_else(ago).ok_or_else(|| {
+        Failure::usage(format!(
+            "--since {text}: write a day or a time in UTC such as 2026-01-31 or 2026-01-31T00:00:00Z, or how long ago, such as \
+             7d or 12h"
+        ))
+    })?;
     Ok(clock::rfc3339(at))
 }
 

@@ -7,8 +7,13 @@ use std::{fmt, io, path::PathBuf};
 pub enum ConfigError {
     /// The file cannot be read.
     #[error(
-        "the configuration {} cannot be read: {error}; create it (config/default.toml and config/examples/ show how), \
-         or name another with --config PATH or CDN_USAGED_CONFIG", path.display()
+        "the configuration {} cannot be read: {error}; {}or name another with --config PATH or CDN_USAGED_CONFIG",
+        path.display(),
+        if error.kind() == io::ErrorKind::NotFound {
+            "create it (config/default.toml and config/examples/ in the sources show how), "
+        } else {
+            "see that it is a file and that this user may read it, "
+        }
     )]
     Unreadable {
         /// Where it was looked for.

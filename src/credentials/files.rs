@@ -77,8 +77,8 @@ impl Files<'_> {
         }
         let shown = path.display();
         let text = format!(
-            "the credentials file {shown} is open to other users (mode {mode:04o}); mend it with: chmod 0600 {shown} \
-             (or 0640), and chown it to the user that runs this program; where a container mounts it that way, set \
+            "the credentials file {shown} is open to other users (mode {mode:04o}); mend it with: chmod 0640 {shown}, \
+             owned by the user that runs this program, or by root and its group; where a container mounts it that way, set \
              allow_open_files = true"
         );
         Err(CredentialsError::new(Kind::Open, text))
@@ -90,7 +90,11 @@ impl Files<'_> {
             CredentialsError::new(kind, format!("the credentials file {} {why}", path.display()))
         };
         let io_failed = |e: io::Error| match e.kind() {
-            io::ErrorKind::NotFound => failed(Kind::NotFound, "does not exist"),
+            io::ErrorKind::NotFound => failed(Kind::NotFound, "does not exist; put the key there, or mend the path"),
+            io::ErrorKind::PermissionDenied => failed(
+                Kind::Unreadable,
+                "cannot be read by this user; give it to a group that the user is in, with mode 0640",
+            ),
             _ => failed(Kind::Unreadable, &format!("cannot be read: {e}")),
         };
         // Asked before it is opened, since opening a pipe waits for its writer.

@@ -202,9 +202,10 @@ impl Daemon {
         self.notifier.ready();
         events::daemon_ready();
         let outcome = self.turn(requests, &mut transfers).await;
-        let reason = outcome.as_ref().map_or_else(ToString::to_string, |reason| (*reason).to_owned());
         self.notifier.stopping();
-        events::daemon_stopping(&reason);
+        if let Ok(reason) = &outcome {
+            events::daemon_stopping(reason);
+        }
         self.stop.cancel();
         let all = async {
             while let Some(ended) = self.loops.join_next().await {

@@ -82,7 +82,7 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
         ("log.format", old.log.format != new.log.format),
     ];
     match fixed.into_iter().find(|(_, differs)| *differs) {
-        Some((key, _)) => Err(format!("{key} changed, which only a restart can take; the old configuration stays")),
+        Some((key, _)) => Err(format!("{key} changed, which only a restart can take")),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{self, ErrorKind},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -94,11 +95,9 @@ impl Store {
     /// When what is there is not ours to use; see [`OpenError`].
     pub async fn open(state_dir: &Path) -> Result<Self, OpenError> {
         let path = file_name(state_dir);
-        let size = fs::metadata(&path).map_or(0, |m| m.len());
-        if size > 0 {
-            inspect(&path, size).await?;
-        } else {
-            create(&path)?;
+        match length(&path)? {
+            Some(size) => inspect(&path, size).await?,
+            None => create(&path).await?,
         }
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -113,14 +112,11 @@ impl Store {
             // A page cache of 2 MiB: the working set of a page of tasks is far smaller.
             .pragma("cache_size", "-2048")
             .disable_statement_logging();
-        let unusable = |e: sqlx::Error| broken(&path, &e);
+        let refused = |e: sqlx::Error| broken(&path, &e);
         let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(unusable)?;
-        MIGRATIONS.run(&writer).await.map_err(|e| OpenError::Unusable {
-            path: path.clone(),
-            detail: format!("the schema cannot be set up: {e}"),
-        })?;
-        let readers = pool_of_readers(options.read_only(true)).await.map_err(unusable)?;
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(refused)?;
+        MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
+        let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
         Ok(Self { writer, readers, path })
     }
 
@@ -130,12 +126,7 @@ impl Store {
     /// As [`Store::open`], and when there is none.
     pub async fn open_read_only(state_dir: &Path) -> Result<Self, OpenError> {
         let path = file_name(state_dir);
-        let size = match fs::metadata(&path) {
-            Ok(meta) if meta.len() > 0 => meta.len(),
-            Ok(_) => return Err(OpenError::Absent { path }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::Absent { path }),
-            Err(e) => return Err(OpenError::Unusable { path, detail: e.to_string() }),
-        };
+        let Some(size) = length(&path)? else { return Err(OpenError::Absent { path }) };
         inspect(&path, size).await?;
         let readers = pool_of_readers(reading(&path)).await.map_err(|e| broken(&path, &e))?;
         Ok(Self { writer: readers.clone(), readers, path })
@@ -176,14 +167,68 @@ async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sq
     SqlitePoolOptions::new().max_connections(2).min_connections(0).connect_with(options).await
 }
 
-/// Makes the file with the mode that it shall have: the log and shared-memory files beside it take it over.
-fn create(path: &Path) -> Result<(), OpenError> {
-    let unusable = |e: std::io::Error| OpenError::Unusable {
+/// The length of a database that is there; none when there is none. One of no length was ours or will be nobody's: a full
+/// disk or a power cut leaves such a file, and a fresh database in its place would hide what was lost.
+fn length(path: &Path) -> Result<Option<u64>, OpenError> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.len() > 0 => Ok(Some(meta.len())),
+        Ok(_) => Err(OpenError::Damaged { path: path.to_owned(), detail: "it is empty".to_owned() }),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(unusable(path, &e)),
+    }
+}
+
+fn unusable(path: &Path, e: &io::Error) -> OpenError {
+    let hint = match e.kind() {
+        ErrorKind::PermissionDenied => "; run as the user or in the group that it belongs to",
+        _ => "",
+    };
+    OpenError::Unusable { path: path.to_owned(), detail: format!("{e}{hint}") }
+}
+
+/// Makes a database beside its name, whole, and then gives it the name: a start that is cut off leaves none. It has the
+/// mode that it shall have from the beginning; the log and shared-memory files beside it take it over.
+async fn create(path: &Path) -> Result<(), OpenError> {
+    let new = path.with_extension("db.new");
+    let failed = |e: io::Error| OpenError::Unusable {
         path: path.to_path_buf(),
         detail: format!("{e}; see that the folder exists and that this user may write there"),
     };
-    fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(path).map_err(unusable)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o640)).map_err(unusable)
+    for leftover in [new.clone(), path.with_extension("db.new-journal")] {
+        match fs::remove_file(leftover) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+    }
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new).map_err(failed)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o640)).map_err(failed)?;
+    let options = SqliteConnectOptions::new()
+        .filename(&new)
+        .create_if_missing(false)
+        .synchronous(SqliteSynchronous::Full)
+        .disable_statement_logging();
+    let mut connection = options.connect().await.map_err(|e| broken(path, &e))?;
+    let migrated = MIGRATIONS.run(&mut connection).await;
+    let closed = connection.close().await;
+    migrated.map_err(|e| schema(path, &e))?;
+    closed.map_err(|e| broken(path, &e))?;
+    give_name(&new, path).map_err(failed)
+}
+
+/// Renames without replacing, durably.
+fn give_name(new: &Path, path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
+        // A file system without it: the caller holds the lock, and has seen that there is nothing.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rustix::fs::rename(new, path)?,
+        done => done?,
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+fn schema(path: &Path, e: &sqlx::migrate::MigrateError) -> OpenError {
+    OpenError::Unusable { path: path.to_owned(), detail: format!("the schema cannot be set up: {e}") }
 }
 
 /// Looks before anything is written: setting WAL mode alone would change a file that is not ours.
@@ -197,23 +242,8 @@ async fn inspect(path: &Path, size: u64) -> Result<(), OpenError> {
 async fn inspect_with(db: &mut SqliteConnection, path: &Path, size: u64) -> Result<(), OpenError> {
     let failed = |e: sqlx::Error| broken(path, &e);
     let application_id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *db).await.map_err(failed)?;
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *db).await.map_err(failed)?;
     if application_id != APPLICATION_ID {
-        // An empty database is one that a first start left before its schema was there.
-        let ours_unfinished = application_id == 0 && tables == 0;
-        let unfinished_migration: bool = application_id == 0
-            && tables > 0
-            && sqlx::query_scalar(
-                "SELECT count(*) = 0 FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> '_sqlx_migrations'",
-            )
-            .fetch_one(&mut *db)
-            .await
-            .map_err(failed)?;
-        if !(ours_unfinished || unfinished_migration) {
-            return Err(OpenError::Foreign { path: path.to_path_buf(), found: application_id });
-        }
-        return Ok(());
+        return Err(OpenError::Foreign { path: path.to_path_buf(), found: application_id });
     }
     let found: i64 = sqlx::query_scalar("SELECT COALESCE(max(version), 0) FROM _sqlx_migrations")
         .fetch_one(&mut *db)

@@ -633,11 +633,16 @@ async fn a_foreign_a_newer_and_a_damaged_database_are_refused_by_name_and_left_a
 }
 
 #[tokio::test]
-async fn a_first_start_that_was_cut_off_is_no_foreign_database() {
+async fn a_first_start_that_is_cut_off_leaves_no_database_and_an_empty_one_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("usage.db"), b"").unwrap();
+    std::fs::write(dir.path().join("usage.db.new"), b"half of one").unwrap();
     assert!(matches!(Store::open_read_only(dir.path()).await.unwrap_err(), OpenError::Absent { .. }));
     open(&dir).await.close().await;
+    let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["usage.db"]);
+    std::fs::write(dir.path().join("usage.db"), b"").unwrap();
+    let (write, read) = refusal(dir.path()).await;
+    assert!(matches!((&write, &read), (OpenError::Damaged { .. }, OpenError::Damaged { .. })), "{write}");
     let nowhere = dir.path().join("nowhere");
     assert!(matches!(Store::open_read_only(&nowhere).await.unwrap_err(), OpenError::Absent { .. }));
     assert!(Store::open(&nowhere).await.unwrap_err().to_string().contains("nowhere/usage.db"));

@@ -167,6 +167,22 @@ async fn too_little_space_ends_the_run_and_is_said() {
 }
 
 #[tokio::test]
+async fn one_file_that_does_not_fit_ends_the_run_and_is_tried_once() {
+    let mut world = World::start().await;
+    world.set("download.max_size", "\"900TiB\"");
+    world.add("huge", Object::default());
+    let declared = OssFault::ContentLength("800000000000000".to_owned());
+    world.cloud.script_oss(OssMatch::Task("huge".to_owned()), declared, u32::MAX);
+    let run = world.once(1).await;
+    assert_eq!(run.event("storage.low")["level"], "error");
+    assert!(run.complaint().contains("storage.min_free"), "{run}");
+    assert_eq!(pairs(&world.attempts("huge").await), [("failed", "disk")]);
+    world.cloud.clear_scripts();
+    world.once(0).await;
+    assert_eq!(world.published(), [csv_path("huge")]);
+}
+
+#[tokio::test]
 async fn a_delay_that_an_earlier_run_set_is_ignored() {
     let mut world = World::start().await;
     world.set("retry.base", "\"1h\"");

@@ -235,3 +235,31 @@ async fn an_unfinished_file_of_unknown_origin_is_never_published() {
     assert!(fs::read(world.file(&csv_path("1"))).unwrap() == Object::csv(1).body.to_bytes());
     assert!(world.partials().is_empty());
 }
+
+/// Moves the update time of a stored task, so that it is looked at again.
+fn touch(world: &World, id: &str) {
+    let later = world.cloud.clock().now() + jiff::SignedDuration::from_secs(5);
+    assert!(world.cloud.update_task(MAIN, DETAIL, id, |task| task.updated_at = Some(later)));
+}
+
+#[tokio::test]
+async fn a_second_look_at_a_file_that_is_lost_brings_it_back_and_at_one_that_is_damaged_sets_that_aside() {
+    let world = World::start().await;
+    for id in ["lost", "damaged"] {
+        world.add(id, Object::csv(9));
+    }
+    world.once(0).await;
+    let (lost, damaged) = (world.file(&csv_path("lost")), world.file(&csv_path("damaged")));
+    let whole = fs::read(&lost).unwrap();
+    fs::remove_file(&lost).unwrap();
+    fs::write(&damaged, b"something else").unwrap();
+    for id in ["lost", "damaged"] {
+        touch(&world, id);
+    }
+    world.once(0).await;
+    assert!(fs::read(&lost).unwrap() == whole && fs::read(&damaged).unwrap() == whole);
+    assert_eq!(world.number("SELECT count(*) FROM files").await, 2, "the same bytes are no new revision");
+    let aside = world.downloads().join(".damaged").join(csv_path("damaged"));
+    assert_eq!(fs::read(aside).unwrap(), b"something else");
+    world.run(&["verify"]).await.expect(0);
+}

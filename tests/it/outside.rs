@@ -19,7 +19,8 @@ async fn the_demonstration_ends_well_by_itself_and_says_where_everything_is() {
     assert!(all.contains("hashed once more: as they were published"), "{run}");
 
     // The commands that look work on what it leaves.
-    let line = run.stdout.lines().find_map(|l| l.strip_prefix("look around with: cdn-usaged ")).unwrap();
+    let line = run.stdout.lines().find_map(|l| l.strip_prefix("look around with: ")).unwrap();
+    let line = line.strip_prefix(env!("CARGO_BIN_EXE_cdn-usaged")).unwrap();
     let run = finish(command(home.path()).args(line.split_whitespace())).await.expect(0);
     assert!(run.stdout.contains("1001"), "{run}");
     let config = dir.join("config.toml");

@@ -58,7 +58,7 @@ async fn a_secret_that_others_may_read_is_refused_and_the_error_says_chmod() {
         let file = world.key_file("main", part);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         let run = world.run(&["once"]).await.expect(78);
-        assert!(run.complaint().contains(&format!("chmod 0600 {}", file.display())), "{run}");
+        assert!(run.complaint().contains(&format!("chmod 0640 {}", file.display())), "{run}");
         assert!(!world.state_dir().exists());
         assert_eq!(world.cloud.gateway_call_count(), 0);
     }
@@ -208,11 +208,28 @@ async fn root_does_not_run_on_a_folder_of_somebody_else_unless_told_to() {
     for (words, line) in [(["once"].as_slice(), "once"), (&["retry", "1"], "retry 1")] {
         let run = world.run(words).await.expect(1);
         let complaint = run.complaint();
-        assert!(complaint.contains("sudo -u nobody cdn-usaged") || complaint.contains("sudo -u #65534"), "{run}");
+        assert!(complaint.contains("sudo -u nobody cdn-usaged") || complaint.contains("sudo -u '#65534'"), "{run}");
         assert!(complaint.contains(&format!("--config {} {line}", config.display())), "{run}");
         assert!(complaint.contains("--as-root"), "{run}");
     }
     assert_eq!(folder(&world), Vec::<String>::new());
     world.run(&["once", "--as-root"]).await.expect(0);
     world.run(&["retry", "1", "--as-root"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn the_daemon_as_root_on_the_state_of_another_user_refuses_too_and_days_are_durations() {
+    let world = World::start().await;
+    world.once(0).await;
+    if is_root() {
+        std::os::unix::fs::chown(world.state_dir(), Some(65_534), None).unwrap();
+        let run = world.run(&["run"]).await.expect(1);
+        assert!(run.complaint().contains("sudo -u") && run.complaint().contains(" run"), "{run}");
+        std::os::unix::fs::chown(world.state_dir(), Some(0), None).unwrap();
+    }
+    for since in ["7d", "12h", "2020-01-31", "2020-01-31T00:00:00Z"] {
+        world.run(&["tasks", "--since", since]).await.expect(0);
+    }
+    let run = world.run(&["tasks", "--since", "yesterday"]).await.expect(2);
+    assert!(run.complaint().contains("2026-01-31"), "{run}");
 }
