@@ -43,6 +43,19 @@ fn every_event_is_in_the_table() {
 }
 
 #[test]
+fn every_metric_is_in_the_table() {
+    let families = read("src/metrics/families.rs");
+    let names: Vec<_> = families
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|w| w.ends_with("_total") || w.ends_with("_seconds") || w.ends_with("_bytes") || w.ends_with("_info"))
+        .collect();
+    assert_named(names, 12);
+    assert_named(["tasks", "downloads"], 2);
+}
+
+#[test]
 fn every_link_within_leads_to_a_heading() {
     let manual = read("docs/operating.md");
     let heading = |line: &str| {
