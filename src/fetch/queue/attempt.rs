@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
@@ -197,6 +197,12 @@ impl Queue {
             self.store.unchanged(job, &ended, now).await?;
             return Ok(AttemptResult::Unchanged);
         }
+        self.store_file(job, intent, now).await?;
+        Ok(AttemptResult::Stored)
+    }
+
+    /// Records a file that is in its place, and then says so.
+    pub(super) async fn store_file(&self, job: &Job, intent: &Intent, now: Timestamp) -> Result<(), StoreError> {
         self.store.stored(job, intent, now).await?;
         events::download_stored(
             &job.key,
@@ -211,7 +217,7 @@ impl Queue {
                 duration: Duration::from_millis(clock::millis_between(job.started_at, now)),
             },
         );
-        Ok(AttemptResult::Stored)
+        Ok(())
     }
 
     async fn fail(&self, settings: &Settings, job: &Job, error: TransferError) -> Result<AttemptResult, StoreError> {

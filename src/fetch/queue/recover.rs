@@ -4,14 +4,13 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Queue, QueueError};
 use crate::{
-    clock, events,
+    clock,
     fetch::{blocking, publish::Area, verify::rehash},
     model::download::AttemptResult,
     store::{CutOff, Ended, Intent, Job, StoreError},
@@ -79,20 +78,7 @@ impl Queue {
                 AttemptResult::Interrupted
             }
             Some(intent) => {
-                self.store.stored(job, &intent, now).await?;
-                events::download_stored(
-                    &job.key,
-                    &events::Stored {
-                        path: &intent.path,
-                        bytes: intent.bytes,
-                        sha256: &intent.sha256,
-                        revision: intent.revision,
-                        verified_by: intent.verified_by(),
-                        attempt: job.attempt,
-                        resumed_bytes: intent.resumed_bytes,
-                        duration: Duration::from_millis(clock::millis_between(job.started_at, now)),
-                    },
-                );
+                self.store_file(job, &intent, now).await?;
                 AttemptResult::Stored
             }
         };
