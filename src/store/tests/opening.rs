@@ -1,0 +1,157 @@
+//! What is opened, what is refused, and what the file holds.
+
+use super::*;
+
+#[tokio::test]
+async fn the_append_only_tables_refuse_to_be_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    let job = claim(&store, at(1)).await.unwrap();
+    store.stored(&job, &intent("p1", 1, "aa"), at(1)).await.unwrap();
+    for sql in [
+        "UPDATE transitions SET kind = 'first'",
+        "DELETE FROM transitions",
+        "UPDATE attempts SET result = 'failed'",
+        "DELETE FROM attempts",
+        "UPDATE files SET path = 'x'",
+        "DELETE FROM files",
+    ] {
+        let error = sqlx::query(sql).execute(&store.writer).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn every_statement_of_the_hot_paths_uses_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let plans = [
+        (
+            "SELECT 1 FROM json_each('[]') AS j
+             CROSS JOIN tasks AS t ON t.account = 'a' AND t.export = 'b' AND t.task_id = j.value
+             LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id",
+            "sqlite_autoindex_tasks_1",
+        ),
+        (
+            "SELECT 1 FROM downloads AS d
+             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = 'a' AND d.active_since IS NULL
+             ORDER BY d.queued_for, d.task_id LIMIT 1",
+            "downloads_waiting",
+        ),
+        ("SELECT 1 FROM downloads WHERE active_since IS NOT NULL", "downloads_active"),
+        (
+            "SELECT id FROM transitions WHERE account = 'a' AND export = 'b' AND task_id = 'c' ORDER BY id",
+            "transitions_by_task",
+        ),
+    ];
+    for (sql, index) in plans {
+        let explain = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(explain)).fetch_all(&store.readers).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|r| r.get::<String, _>("detail")).collect();
+        let plan = plan.join("; ");
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_clean_stop_a_reader_without_write_permission_can_open_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    let beside = Store::open_read_only(dir.path()).await.unwrap();
+    assert_eq!(beside.tasks(&TaskFilter::default(), 10, 0).await.unwrap().len(), 1, "while it runs");
+    beside.close().await;
+    store.close().await;
+    let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["usage.db"], "no log is left beside it");
+    let header = std::fs::read(dir.path().join("usage.db")).unwrap();
+    assert_eq!(header[18..20], [1, 1], "and the file is out of WAL mode");
+    let mode = std::fs::metadata(dir.path().join("usage.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+async fn refusal(dir: &Path) -> (OpenError, OpenError) {
+    let before = std::fs::read(dir.join("usage.db")).unwrap();
+    let write = Store::open(dir).await.unwrap_err();
+    let read = Store::open_read_only(dir).await.unwrap_err();
+    assert!(before == std::fs::read(dir.join("usage.db")).unwrap(), "the file is left as it is");
+    (write, read)
+}
+
+#[tokio::test]
+async fn a_foreign_a_newer_and_a_damaged_database_are_refused_by_name_and_left_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let mut other = SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE cats (name TEXT)").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let (write, read) = refusal(dir.path()).await;
+    assert!(matches!((&write, &read), (OpenError::Foreign { .. }, OpenError::Foreign { .. })), "{write}");
+    assert!(write.to_string().contains("usage.db"));
+
+    std::fs::remove_file(&path).unwrap();
+    let store = open(&dir).await;
+    let rows: Vec<TaskSnapshot> = (0..500).map(|n| row(&n.to_string(), "success")).collect();
+    apply(&store, &rows, at(0)).await;
+    store.close().await;
+    let whole = std::fs::read(&path).unwrap();
+    let mut ours = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    sqlx::raw_sql("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', 1, x'00', 0)")
+        .execute(&mut ours)
+        .await
+        .unwrap();
+    ours.close().await.unwrap();
+    let (write, _) = refusal(dir.path()).await;
+    assert!(matches!(write, OpenError::Newer { found: 99, .. }), "{write}");
+
+    let mut broken = whole.clone();
+    for byte in &mut broken[8192..16384] {
+        *byte = 0xA5;
+    }
+    std::fs::write(&path, &broken).unwrap();
+    let (write, _) = refusal(dir.path()).await;
+    assert!(matches!(write, OpenError::Damaged { .. }), "{write}");
+    std::fs::write(&path, b"this is not a database, it is a letter to a friend").unwrap();
+    let (write, _) = refusal(dir.path()).await;
+    assert!(matches!(write, OpenError::Damaged { .. }), "{write}");
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let (write, _) = refusal(dir.path()).await;
+    assert!(matches!(write, OpenError::Damaged { .. }), "{write}");
+    std::fs::write(&path, &whole).unwrap();
+    Store::open(dir.path()).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_first_start_that_is_cut_off_leaves_no_database_and_an_empty_one_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("usage.db.new"), b"half of one").unwrap();
+    assert!(matches!(Store::open_read_only(dir.path()).await.unwrap_err(), OpenError::Absent { .. }));
+    open(&dir).await.close().await;
+    let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["usage.db"]);
+    std::fs::write(dir.path().join("usage.db"), b"").unwrap();
+    let (write, read) = refusal(dir.path()).await;
+    assert!(matches!((&write, &read), (OpenError::Damaged { .. }, OpenError::Damaged { .. })), "{write}");
+    let nowhere = dir.path().join("nowhere");
+    assert!(matches!(Store::open_read_only(&nowhere).await.unwrap_err(), OpenError::Absent { .. }));
+    assert!(Store::open(&nowhere).await.unwrap_err().to_string().contains("nowhere/usage.db"));
+}
+
+#[tokio::test]
+async fn a_link_that_is_of_no_use_any_more_does_not_linger_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let mut rows: Vec<TaskSnapshot> = (0..60).map(|n| row(&format!("{n:03}"), "success")).collect();
+    for row in &mut rows {
+        row.link = Some(link(row.id.as_str(), &"MARK".repeat(100)));
+    }
+    apply(&store, &rows, at(0)).await;
+    for n in 0..rows.len() {
+        let job = claim(&store, at(1)).await.unwrap();
+        store.stored(&job, &intent(&format!("p{n}"), 1, "aa"), at(1)).await.unwrap();
+    }
+    store.close().await;
+    let file = std::fs::read(dir.path().join("usage.db")).unwrap();
+    assert!(!file.windows(8).any(|w| w == b"MARKMARK"), "of {} bytes", file.len());
+}
