@@ -99,6 +99,7 @@ enum Next {
 /// What a loop remembers from turn to turn.
 struct Memory {
     failures: u32,
+    walk_failures: u32,
     next_poll: Instant,
     next_walk: Instant,
 }
@@ -107,7 +108,7 @@ impl ListingLoop {
     /// Runs until stopped. A database that fails is said, and waited for.
     pub async fn run(self, stop: &CancellationToken) {
         let now = clock::instant();
-        let mut memory = Memory { failures: 0, next_poll: now, next_walk: now };
+        let mut memory = Memory { failures: 0, walk_failures: 0, next_poll: now, next_walk: now };
         let mut is_known = false;
         while !stop.is_cancelled() {
             let done = if is_known {
@@ -138,11 +139,19 @@ impl ListingLoop {
                 let walked = self.poller.serve_wanted(self.failures_max, stop).await;
                 memory.next_walk = clock::instant() + self.poller.walk_interval();
                 match walked {
-                    Ok(_) => self.gate.accept(),
+                    Ok(served) => {
+                        memory.walk_failures = 0;
+                        if served.looked {
+                            self.gate.accept();
+                        }
+                    }
                     Err(PollError::Stopped) => {}
                     Err(PollError::Store(e)) => return Err(e),
-                    // The poll that comes in its time says so, too, and knows how long to wait.
-                    Err(PollError::Call(e)) => self.note_rejection(&e),
+                    Err(PollError::Call(e)) => {
+                        memory.walk_failures = memory.walk_failures.saturating_add(1);
+                        let pause = self.failed(&e, memory.walk_failures).await?;
+                        memory.next_walk = clock::instant() + pause.max(self.poller.walk_interval());
+                    }
                 }
             }
             Next::Poll => {

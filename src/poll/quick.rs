@@ -13,7 +13,7 @@ use super::{PollError, Poller};
 use crate::{
     clock,
     events::{self, PollCompleted},
-    model::{observe::Kind, task::TaskId},
+    model::task::TaskId,
     store::Watched,
 };
 
@@ -58,14 +58,7 @@ impl Poller {
             changed: 0,
             found_new: false,
         };
-        let read = quick.read_pages(known_total, &watched).await;
-        let Ok(whole) = read else {
-            // The pages that were read show the next poll nothing new: what is behind them needs a sweep.
-            if quick.found_new {
-                self.store.sweep_is_due(&self.listing).await?;
-            }
-            return read.map(drop);
-        };
+        let whole = quick.read_pages(known_total, &watched).await?;
         self.store.poll_succeeded(&self.listing, quick.total, !whole, clock::now()).await?;
         events::poll_completed(
             &self.listing,
@@ -110,7 +103,7 @@ impl Quick<'_> {
         if self.total != known_total && self.last_page > 1 {
             whole &= self.follow_inwards(self.last_page, -1).await?;
         }
-        self.look_for(watched).await?;
+        whole &= self.look_for(watched).await?;
         Ok(whole)
     }
 
@@ -130,10 +123,12 @@ impl Quick<'_> {
         let pages = self.total.unwrap_or(0).div_ceil(u64::from(size)).max(1);
         self.last_page = u32::try_from(pages).unwrap_or(u32::MAX);
         self.seen.extend(page.rows.iter().map(|row| row.id.clone()));
-        let shows_new =
-            applied.recorded.iter().any(|r| matches!(r.kind, Kind::First | Kind::Relisted | Kind::Reissued));
-        self.found_new |= shows_new;
-        Ok(shows_new)
+        if applied.shows_new() && !self.found_new {
+            // This page will show the next poll nothing new. Until what is behind it has been read, a sweep is due.
+            self.poller.store.sweep_is_due(&self.poller.listing).await?;
+            self.found_new = true;
+        }
+        Ok(applied.shows_new())
     }
 
     fn may_read(&self) -> bool {
@@ -157,13 +152,14 @@ impl Quick<'_> {
         Ok(false)
     }
 
-    /// Reads where the watched tasks were last seen, then beside it, as far as one poll goes.
-    async fn look_for(&mut self, watched: &[Watched]) -> Result<(), PollError> {
-        let mut beside = VecDeque::new();
+    /// Reads where the watched tasks were last seen, then beside it, as far as one poll goes; false when these pages showed
+    /// something new, which is not followed.
+    async fn look_for(&mut self, watched: &[Watched]) -> Result<bool, PollError> {
+        let (mut beside, mut shows_new) = (VecDeque::new(), false);
         for task in watched {
             let page = task.page.unwrap_or(1).max(1);
             if !self.seen.contains(&task.id) && self.may_read() {
-                self.page(page).await?;
+                shows_new |= self.page(page).await?;
                 beside.push_back((task, page));
             }
         }
@@ -171,10 +167,10 @@ impl Quick<'_> {
             for number in [page.saturating_add(1), page.saturating_sub(1)] {
                 let there = number >= 1 && number <= self.last_page;
                 if !self.seen.contains(&task.id) && there && self.may_read() {
-                    self.page(number).await?;
+                    shows_new |= self.page(number).await?;
                 }
             }
         }
-        Ok(())
+        Ok(!shows_new)
     }
 }

@@ -60,6 +60,10 @@ impl Poller {
             calls += u64::from(page.calls);
             let applied = self.apply(number, &page, None).await?;
             self.log_refreshed(&applied.refreshed, calls);
+            if applied.shows_new() {
+                // It will show the next poll nothing new, and what is behind it is not read here.
+                self.store.sweep_is_due(&self.listing).await?;
+            }
             for row in &page.rows {
                 lost.remove(&row.id);
             }

@@ -110,7 +110,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, sweep_due = sweep_due OR ?5, error = NULL
+            "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, sweep_due = ?5, error = NULL
              WHERE account = ?1 AND export = ?2",
         )
         .bind(listing.account.as_str())

@@ -60,6 +60,14 @@ pub struct Applied {
     pub new_raw_rows: Vec<bool>,
 }
 
+impl Applied {
+    /// Whether the page showed an id that was not listed before.
+    #[must_use]
+    pub fn shows_new(&self) -> bool {
+        self.recorded.iter().any(|r| matches!(r.kind, Kind::First | Kind::Relisted | Kind::Reissued))
+    }
+}
+
 /// How a task stands before the page.
 struct Standing {
     known: Known,

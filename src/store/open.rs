@@ -59,7 +59,7 @@ pub enum OpenError {
     /// SQLite cannot read it.
     #[error(
         "{path} is damaged or no SQLite database ({detail}); it is left as it is: restore it from a backup, or move it \
-         away and run `cdn-usaged once`, which adopts the files that are there"
+         away, with the -wal, -shm and -journal beside it, and run `cdn-usaged once`, which adopts the files that are there"
     )]
     Damaged {
         /// The file.
@@ -97,7 +97,10 @@ impl Store {
         let path = file_name(state_dir);
         match length(&path)? {
             Some(size) => inspect(&path, size).await?,
-            None => create(&path).await?,
+            None => {
+                refuse_remains(&path)?;
+                create(&path).await?;
+            }
         }
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -113,8 +116,7 @@ impl Store {
             .pragma("cache_size", "-2048")
             .disable_statement_logging();
         let refused = |e: sqlx::Error| broken(&path, &e);
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(refused)?;
+        let writer = lasting(1).min_connections(1).connect_with(options.clone()).await.map_err(refused)?;
         MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
         let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
         Ok(Self { writer, readers, path })
@@ -162,9 +164,14 @@ fn reading(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// Connections that stay: while one is open, nobody can take the database out of WAL mode under a daemon.
+fn lasting(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections_max).idle_timeout(None).max_lifetime(None)
+}
+
 async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     // Two: a long read of one command or page does not stop the queue from looking.
-    SqlitePoolOptions::new().max_connections(2).min_connections(0).connect_with(options).await
+    lasting(2).connect_with(options).await
 }
 
 /// The length of a database that is there; none when there is none. One of no length was ours or will be nobody's: a full
@@ -176,6 +183,26 @@ fn length(path: &Path) -> Result<Option<u64>, OpenError> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(unusable(path, &e)),
     }
+}
+
+/// A log or a journal without its database would be replayed into a new one. Empty ones are removed.
+fn refuse_remains(path: &Path) -> Result<(), OpenError> {
+    for suffix in ["-wal", "-journal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        let beside = PathBuf::from(beside);
+        match fs::metadata(&beside) {
+            Ok(meta) if meta.len() > 0 && suffix != "-shm" => {
+                let name = beside.display();
+                let detail =
+                    format!("{name} is there without its database: put the database back, or move this where it went");
+                return Err(OpenError::Damaged { path: path.to_owned(), detail });
+            }
+            Ok(_) => fs::remove_file(&beside).map_err(|e| unusable(path, &e))?,
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn unusable(path: &Path, e: &io::Error) -> OpenError {

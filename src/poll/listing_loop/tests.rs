@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use cloudsim::{AccountSpec, CloudSim};
+use cloudsim::{AccountSpec, CloudSim, Export, Order, TaskSpec};
 use jiff::Timestamp;
 
 use super::*;
@@ -12,11 +12,12 @@ use crate::{
     egress::Surroundings,
     fetch::{Area, Mode},
     model::{
+        download::{Reason, after_failure},
         sweep::{IdSet, Verdict},
         task::ListingKey,
     },
     observer::Observer,
-    store::Store,
+    store::{Ended, Failure, Store, TaskFilter},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -113,4 +114,26 @@ async fn sweeps_that_come_between_do_not_put_off_the_beat() {
     let stop = CancellationToken::new();
     assert_eq!(listing_loop.poll(&stop).await.unwrap(), Some(true));
     assert!(beat_of(&listing_loop).await > Some(last));
+}
+
+#[tokio::test]
+async fn what_is_new_behind_a_page_that_a_walk_reads_is_swept_for() {
+    let (dir, cloud) = (tempfile::tempdir().unwrap(), CloudSim::start().await.unwrap());
+    let (listing_loop, _) = start(dir.path(), &cloud).await;
+    let (poller, stop) = (&listing_loop.poller, CancellationToken::new());
+    cloud.settings().set_order(Order::NewestFirst);
+    cloud.add_task("LTAImain", Export::Usage, TaskSpec::default().with_id("old"));
+    poller.full_sweep(Some(clock::now()), &stop).await.unwrap();
+    let (now, horizon) = (clock::now(), SignedDuration::from_mins(5));
+    let account = poller.listing.account.clone();
+    let job = poller.store.claim(&account, &[poller.listing.export], &[], now, horizon).await.unwrap().unwrap();
+    let after = after_failure(0, 3, Reason::Expired, SignedDuration::ZERO, false);
+    let failure = Failure { reason: Reason::Expired, error: "refused".into(), after, not_before: now };
+    poller.store.attempt_failed(&job, &failure, &Ended::default(), now).await.unwrap();
+    cloud.add_tasks("LTAImain", Export::Usage, (0..60).map(|_| TaskSpec::default()));
+    assert!(poller.serve_wanted(3, &stop).await.unwrap().looked);
+    assert!(poller.store.wanted(&poller.listing).await.unwrap().is_empty(), "the link is there");
+    assert_eq!(listing_loop.poll(&stop).await.unwrap(), Some(true), "a sweep");
+    assert_eq!(cloud.task_count("LTAImain", Export::Usage), 61);
+    assert_eq!(poller.store.tasks(&TaskFilter::default(), 100, 0).await.unwrap().len(), 61);
 }

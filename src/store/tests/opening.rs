@@ -155,3 +155,29 @@ async fn a_link_that_is_of_no_use_any_more_does_not_linger_in_the_file() {
     let file = std::fs::read(dir.path().join("usage.db")).unwrap();
     assert!(!file.windows(8).any(|w| w == b"MARKMARK"), "of {} bytes", file.len());
 }
+
+#[tokio::test]
+async fn the_log_of_a_database_that_was_moved_away_is_not_replayed_into_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    let beside = |suffix: &str| dir.path().join(format!("usage.db{suffix}"));
+    let log = std::fs::read(beside("-wal")).unwrap();
+    assert!(log.len() > 1000);
+    store.close().await;
+    // As a kill leaves it, and then only the database was moved.
+    std::fs::remove_file(beside("")).unwrap();
+    for suffix in ["-wal", "-journal"] {
+        std::fs::write(beside(suffix), &log).unwrap();
+        let error = Store::open(dir.path()).await.unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }) && error.to_string().contains(suffix), "{error}");
+        assert!(!beside("").exists() && std::fs::read(beside(suffix)).unwrap() == log, "all is left as it is");
+        std::fs::remove_file(beside(suffix)).unwrap();
+    }
+    for suffix in ["-wal", "-shm", "-journal"] {
+        std::fs::write(beside(suffix), b"").unwrap();
+    }
+    let store = open(&dir).await;
+    assert_eq!(one::<i64>(&store, "SELECT count(*) FROM tasks").await, 0);
+    store.close().await;
+}
