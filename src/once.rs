@@ -130,6 +130,10 @@ pub async fn run(assembly: &Assembly, cancel: &CancellationToken) -> Result<Outc
 
 /// Whether nothing is left to try: no download that has a link waits, and none that could still get one.
 async fn is_settled(store: &Store, all: &[ListingKey], swept: &Swept) -> Result<bool, StoreError> {
+    // The cheap question first: it is asked after every attempt, and counting reads the whole queue.
+    if store.has_linked(all).await? {
+        return Ok(false);
+    }
     let now = clock::now();
     // A listing that cannot be read brings no link: what waits for one there stays undelivered.
     let readable: Vec<ListingKey> = all

@@ -219,13 +219,19 @@ impl Queue {
         running: &mut JoinSet<Result<(), StoreError>>,
         cancel: &CancellationToken,
     ) -> Result<Duration, QueueError> {
-        let has_space = self.has_space();
-        let now = clock::now();
-        let mut waiting = self.store.waiting(&settings.listings, now).await?;
-        if has_space && waiting.next_due.is_some_and(|at| at <= now || is_beyond(settings, now, at)) {
-            self.fill(settings, turn, running, cancel).await?;
-            waiting = self.store.waiting(&settings.listings, now).await?;
+        // Counting reads every waiting row: not while all slots are busy, and with a long queue they are.
+        if running.len() >= settings.config.concurrency {
+            // Another process may have queued something without a link; those who bring links look for themselves.
+            self.ended.notify_waiters();
+            return Ok(LOOK_EVERY);
         }
+        if self.has_space() && (!running.is_empty() || self.is_due(settings).await?) {
+            self.fill(settings, turn, running, cancel).await?;
+            if running.len() >= settings.config.concurrency {
+                return Ok(LOOK_EVERY);
+            }
+        }
+        let waiting = self.store.waiting(&settings.listings, clock::now()).await?;
         if waiting.wanted > 0 {
             // Also what another process has queued without a link.
             self.ended.notify_waiters();
@@ -237,6 +243,13 @@ impl Queue {
         ended.map_err(|e| QueueError::Died(e.to_string()))??;
         self.ended.notify_waiters();
         Ok(())
+    }
+
+    /// Whether anything is due: an idle queue asks this once, rather than for each account.
+    async fn is_due(&self, settings: &Settings) -> Result<bool, StoreError> {
+        let now = clock::now();
+        let next = self.store.waiting(&settings.listings, now).await?.next_due;
+        Ok(next.is_some_and(|at| at <= now || is_beyond(settings, now, at)))
     }
 
     /// Fills the free slots, one account after the other.

@@ -52,6 +52,23 @@ impl Store {
         })
     }
 
+    /// Whether any download of these listings waits with a link. Reads no further than the first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_linked(&self, listings: &[ListingKey]) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM json_each(?1) AS j
+                CROSS JOIN downloads AS d
+                WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
+                    AND d.link IS NOT NULL)",
+        )
+        .bind(json(&pairs(listings)))
+        .fetch_one(&self.readers)
+        .await
+        .map_err(self.sql("look whether anything waits"))
+    }
+
     /// The tasks of a listing that wait for another link, with the page where each was last seen, oldest first.
     ///
     /// # Errors
