@@ -4,11 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Failure, args::CheckArgs, once::check_secrets, output::Out};
+use super::{Failure, args::CheckArgs, output::Out};
 use crate::{
     assembly,
     cdn::Permits,
     config::{Config, Environment},
+    credentials::refuse_open,
     egress::Surroundings,
     observer::{Nobody, Observer},
     text::count,
@@ -31,7 +32,7 @@ pub(crate) async fn run(
     environment: Environment,
     args: &CheckArgs,
 ) -> Result<(), Failure> {
-    check_secrets(config, &environment)?;
+    refuse_open(&config.accounts, &environment).map_err(Failure::config)?;
     let mut out = Out::new();
     let listings: usize = config.accounts.iter().map(|a| a.exports.len()).sum();
     if !args.json {

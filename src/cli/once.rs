@@ -15,7 +15,7 @@ use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
     assembly::{Assembly, World},
     config::{self, Config, Environment},
-    credentials::Provider,
+    credentials::refuse_open,
     egress::Surroundings,
     events,
     fetch::{Area, Mode},
@@ -48,7 +48,7 @@ pub(crate) async fn run(
     // First of all: a signal in the first moments is a request to stop, too.
     let cancel = CancellationToken::new();
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    check_secrets(&config, &environment)?;
+    refuse_open(&config.accounts, &environment).map_err(Failure::config)?;
     owner::refuse_root(config_path, &config.storage.state_dir, "once", args.as_root)?;
     make_state_dir(&config.storage.state_dir)?;
     let _lock = Lock::take(&config.storage.state_dir)?;
@@ -88,16 +88,6 @@ pub(crate) async fn run(
     store.close().await;
     let outcome = outcome.inspect_err(|e| events::store_failed(&e.to_string())).map_err(Failure::other)?;
     report(&outcome, args)
-}
-
-/// A secret that is open to others is an error of the configuration, before anything starts.
-pub(crate) fn check_secrets(config: &Config, environment: &Environment) -> Result<(), Failure> {
-    for account in &config.accounts {
-        Provider::new(account.credentials.clone(), environment.clone())
-            .check_modes()
-            .map_err(|e| Failure::config(format!("account {}: {e}", account.name)))?;
-    }
-    Ok(())
 }
 
 pub(crate) fn make_state_dir(path: &Path) -> Result<(), Failure> {

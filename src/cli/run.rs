@@ -14,6 +14,7 @@ use super::{Failure, once};
 use crate::{
     admin::{self, AdminState},
     config::{Config, Environment},
+    credentials::refuse_open,
     daemon::{Daemon, Origin, Parts, Requests, Watch},
     events, logging,
     notify::Notifier,
@@ -100,7 +101,7 @@ async fn serve(
     log: logging::Handle,
     requests: &mut Requests,
 ) -> Result<(), Failure> {
-    once::check_secrets(&config, &environment)?;
+    refuse_open(&config.accounts, &environment).map_err(Failure::config)?;
     once::make_state_dir(&config.storage.state_dir)?;
     let _lock = Lock::take(&config.storage.state_dir)?;
     let area = once::open_area(&config.storage)?;

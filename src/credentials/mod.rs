@@ -17,7 +17,7 @@ use std::{fmt, path::PathBuf};
 use secrecy::SecretString;
 
 pub use self::error::{CredentialsError, Kind};
-use crate::config::{CredentialSource, Environment};
+use crate::config::{Account, CredentialSource, Environment};
 
 /// Keys for one call.
 #[derive(Clone)]
@@ -48,6 +48,19 @@ impl fmt::Debug for Credentials {
 pub struct Provider {
     source: CredentialSource,
     env: Environment,
+}
+
+/// Refuses keys that are open to others, of any of these accounts, before anything starts.
+///
+/// # Errors
+/// Names the account and the file, and says how to mend it.
+pub fn refuse_open(accounts: &[Account], environment: &Environment) -> Result<(), String> {
+    for account in accounts {
+        Provider::new(account.credentials.clone(), environment.clone())
+            .check_modes()
+            .map_err(|e| format!("account {}: {e}", account.name))?;
+    }
+    Ok(())
 }
 
 impl Provider {

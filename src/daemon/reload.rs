@@ -7,7 +7,7 @@ use crate::{
     assembly::{self, Account},
     cdn::Permits,
     config::{self, Config},
-    credentials::Provider,
+    credentials::refuse_open,
     egress::Surroundings,
     events::{self, Reloaded},
     model::task::AccountName,
@@ -26,7 +26,7 @@ impl Daemon {
 
     async fn try_reload(&mut self) -> Result<Reloaded, String> {
         let new = Config::load(&self.origin.path, &self.origin.environment).map_err(|e| e.to_string())?;
-        check_secrets(&new, &self.origin)?;
+        refuse_open(&new.accounts, &self.origin.environment)?;
         refuse_fixed(&self.config, &new)?;
         let (changes, restarted) = compare(&self.config, &new);
         // Everything that can fail is done before anything is changed.
@@ -61,15 +61,6 @@ impl Daemon {
         }
         Ok(changes)
     }
-}
-
-fn check_secrets(config: &Config, origin: &super::Origin) -> Result<(), String> {
-    for account in &config.accounts {
-        Provider::new(account.credentials.clone(), origin.environment.clone())
-            .check_modes()
-            .map_err(|e| format!("account {}: {e}", account.name))?;
-    }
-    Ok(())
 }
 
 /// What only a restart can change.
