@@ -157,15 +157,15 @@ impl Permits {
     }
 
     /// How long the account is still paused.
-    #[must_use]
-    pub fn paused_for(&self) -> Duration {
+    #[cfg(test)]
+    pub(super) fn paused_for(&self) -> Duration {
         let until = self.shared.lock().paused_until;
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(clock::instant()))
     }
 
     /// How much further apart than configured calls are now: 1 to 8.
-    #[must_use]
-    pub fn spacing_factor(&self) -> f64 {
+    #[cfg(test)]
+    pub(super) fn spacing_factor(&self) -> f64 {
         self.shared.lock().factor
     }
 

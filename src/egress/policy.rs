@@ -185,12 +185,12 @@ fn is_metadata(ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn policy(hosts: &[HostRule], networks: &[&str], allow_http: bool) -> Policy {
+    pub(in crate::egress) fn policy(hosts: &[HostRule], networks: &[&str], allow_http: bool) -> Policy {
         Policy::new(&Download {
             concurrency: 1,
             max_attempts: 1,

@@ -92,22 +92,10 @@ fn allowed(policy: &Policy, host: &str, found: impl Iterator<Item = SocketAddr>)
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::config::Download;
 
     fn policy(networks: &[&str]) -> Policy {
-        Policy::new(&Download {
-            concurrency: 1,
-            max_attempts: 1,
-            idle_timeout: Duration::from_secs(1),
-            min_rate_bytes: 1,
-            max_size_bytes: 1,
-            allowed_hosts: Vec::new(),
-            allowed_networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
-            allow_http: true,
-        })
+        crate::egress::policy::tests::policy(&[], networks, true)
     }
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {

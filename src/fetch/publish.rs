@@ -230,14 +230,6 @@ impl Area {
         self.find(path)?.map(|file| file.metadata().map(|m| m.len())).transpose()
     }
 
-    /// Whether a published file is there.
-    ///
-    /// # Errors
-    /// When that cannot be told, or something that is no regular file has the name.
-    pub fn exists(&self, path: &str) -> io::Result<bool> {
-        Ok(self.find(path)?.is_some())
-    }
-
     /// Moves a damaged file out of its name's way, to the same path below `.damaged/`, with a number if that is taken.
     /// Returns the new place, relative to the download folder; `None` when there was no file.
     ///

@@ -225,13 +225,22 @@ impl Queue {
             self.ended.notify_waiters();
             return Ok(LOOK_EVERY);
         }
-        if self.has_space() && (!running.is_empty() || self.is_due(settings).await?) {
+        // An idle queue counts once, rather than claiming for each account; one at work finds out by claiming.
+        let mut counted = match running.is_empty() {
+            true => Some(self.store.waiting(&settings.listings, clock::now()).await?),
+            false => None,
+        };
+        if self.has_space() && counted.as_ref().is_none_or(|waiting| is_due(settings, waiting)) {
             self.fill(settings, turn, running, cancel).await?;
             if running.len() >= settings.config.concurrency {
                 return Ok(LOOK_EVERY);
             }
+            counted = None;
         }
-        let waiting = self.store.waiting(&settings.listings, clock::now()).await?;
+        let waiting = match counted {
+            Some(waiting) => waiting,
+            None => self.store.waiting(&settings.listings, clock::now()).await?,
+        };
         if waiting.wanted > 0 {
             // Also what another process has queued without a link.
             self.ended.notify_waiters();
@@ -243,13 +252,6 @@ impl Queue {
         ended.map_err(|e| QueueError::Died(e.to_string()))??;
         self.ended.notify_waiters();
         Ok(())
-    }
-
-    /// Whether anything is due: an idle queue asks this once, rather than for each account.
-    async fn is_due(&self, settings: &Settings) -> Result<bool, StoreError> {
-        let now = clock::now();
-        let next = self.store.waiting(&settings.listings, now).await?.next_due;
-        Ok(next.is_some_and(|at| at <= now || is_beyond(settings, now, at)))
     }
 
     /// Fills the free slots, one account after the other.
@@ -350,6 +352,11 @@ impl Queue {
             }
         })
     }
+}
+
+fn is_due(settings: &Settings, waiting: &Waiting) -> bool {
+    let now = clock::now();
+    waiting.next_due.is_some_and(|at| at <= now || is_beyond(settings, now, at))
 }
 
 /// A time further away than any delay that is given: the clock was set back.

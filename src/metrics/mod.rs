@@ -75,12 +75,6 @@ impl Metrics {
         *current = new;
     }
 
-    /// Takes an account out of the metrics.
-    pub fn forget(&self, account: &AccountName) {
-        let rest: Vec<ListingKey> = self.listings().iter().filter(|l| l.account != *account).cloned().collect();
-        self.set_listings(&rest);
-    }
-
     /// An API call was sent and came to its end. `action` is the operation; `code` is `OK`, the service's code, or
     /// `transport`.
     pub fn api_request(&self, account: &AccountName, action: &str, code: &str, duration: Duration) {

@@ -197,7 +197,7 @@ fn a_removed_account_leaves_nothing_and_what_it_still_does_is_not_counted() {
     let metrics = busy();
     let gone = main_detail();
     assert!(metrics.render().contains("account=\"main\""));
-    metrics.forget(&gone.account);
+    metrics.set_listings(&[listing("second", Export::Usage)]);
     let count_late = || {
         metrics.api_request(&gone.account, gone.export.action(), "OK", Duration::ZERO);
         metrics.poll(&gone, PollResult::Failed);
@@ -235,6 +235,6 @@ fn a_removed_export_leaves_the_other_one_as_it_is() {
     );
     // A call of the removed listing ends late; it goes with the account.
     metrics.api_request(&usage.account, usage.export.action(), "OK", Duration::ZERO);
-    metrics.forget(&detail.account);
+    metrics.set_listings(&[]);
     assert!(!metrics.render().contains("account="), "{}", metrics.render());
 }

@@ -306,41 +306,30 @@ impl Store {
             }
         }
         // The row of a task that may not be listed any more keeps everything else that is known of it.
-        sqlx::query(
+        let remember = sqlx::query(
             "UPDATE tasks SET missed_at = ?4 WHERE account = ?2 AND export = ?3
                     AND task_id IN (SELECT value FROM json_each(?1))",
-        )
-        .bind(json(&missed))
-        .bind(account)
-        .bind(export)
-        .bind(rfc3339(began))
-        .execute(&mut *db)
-        .await
-        .map_err(failed())?;
-        sqlx::query(
+        );
+        let record = sqlx::query(
             "INSERT INTO transitions (account, export, task_id, kind, from_status, to_status, remote_updated_at, observed_at)
              SELECT t.account, t.export, t.task_id, 'unlisted', t.status, t.status, t.updated_at, ?4
              FROM json_each(?1) AS j CROSS JOIN tasks AS t ON t.account = ?2 AND t.export = ?3 AND t.task_id = j.value
              ORDER BY j.key",
-        )
-        .bind(json(&gone))
-        .bind(account)
-        .bind(export)
-        .bind(rfc3339(now))
-        .execute(&mut *db)
-        .await
-        .map_err(failed())?;
-        sqlx::query(
+        );
+        let unlist = sqlx::query(
             "UPDATE tasks SET unlisted_at = ?4 WHERE account = ?2 AND export = ?3
                     AND task_id IN (SELECT value FROM json_each(?1))",
-        )
-        .bind(json(&gone))
-        .bind(account)
-        .bind(export)
-        .bind(rfc3339(now))
-        .execute(&mut *db)
-        .await
-        .map_err(failed())?;
+        );
+        for (statement, ids, at) in [(remember, &missed, began), (record, &gone, now), (unlist, &gone, now)] {
+            statement
+                .bind(json(ids))
+                .bind(account)
+                .bind(export)
+                .bind(rfc3339(at))
+                .execute(&mut *db)
+                .await
+                .map_err(failed())?;
+        }
         Ok(recorded)
     }
 }

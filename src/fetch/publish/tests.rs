@@ -39,7 +39,7 @@ fn a_published_file_is_there_whole_with_the_promised_modes() {
     for folder in ["", "main", "main/usage", ".incoming"] {
         assert_eq!(mode(&area.root().join(folder)), 0o750, "{folder}");
     }
-    assert!(area.exists("main/usage/a_b_1.txt").unwrap());
+    assert!(area.size("main/usage/a_b_1.txt").unwrap().is_some());
     let digests = area.hash("main/usage/a_b_1.txt").unwrap().unwrap();
     assert_eq!((digests.bytes, digests.crc64), (11, 5_981_764_153_023_615_706));
 }
@@ -76,7 +76,7 @@ fn a_symbolic_link_in_a_folders_place_is_not_followed() {
     symlink(&elsewhere, area.root().join("main")).unwrap();
     let partial = unfinished(&area, "1", b"x");
     assert!(matches!(area.place(&partial, "main/usage/x.txt"), Err(PlaceError::Io { .. })));
-    assert!(area.exists("main/usage/y.txt").is_err());
+    assert!(area.size("main/usage/y.txt").is_err());
     assert!(partial.exists() && !elsewhere.join("usage/x.txt").exists());
 }
 
@@ -84,9 +84,9 @@ fn a_symbolic_link_in_a_folders_place_is_not_followed() {
 fn what_is_not_there_is_not_there_and_what_is_no_file_is_an_error() {
     let (_dir, area) = area();
     assert_eq!(area.hash("main/usage/x.txt").unwrap(), None);
-    assert!(!area.exists("main/usage/x.txt").unwrap());
+    assert!(area.size("main/usage/x.txt").unwrap().is_none());
     fs::create_dir_all(area.root().join("main/usage/x.txt")).unwrap();
-    assert!(area.exists("main/usage/x.txt").is_err());
+    assert!(area.size("main/usage/x.txt").is_err());
     assert!(area.hash("../x").is_err());
 }
 
@@ -102,7 +102,7 @@ fn damaged_files_are_moved_aside_and_never_replaced() {
     assert_eq!(places, [".damaged/main/usage/x.txt", ".damaged/main/usage/x.txt.2", ".damaged/main/usage/x.txt.3"]);
     assert_eq!(fs::read(area.root().join(&places[0])).unwrap(), b"one");
     assert_eq!(fs::read(area.root().join(&places[2])).unwrap(), b"three");
-    assert!(!area.exists("main/usage/x.txt").unwrap());
+    assert!(area.size("main/usage/x.txt").unwrap().is_none());
     assert_eq!(area.move_damaged("main/usage/x.txt").unwrap(), None);
 }
 
