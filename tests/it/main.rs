@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod crashes;
+#[cfg(test)]
 mod daemon_http;
 #[cfg(test)]
 mod daemon_life;
@@ -18,6 +20,10 @@ mod daemon_reloads;
 mod daemon_stops;
 #[cfg(test)]
 mod downloads;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod keeping;
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! The process ends at every moment that there is.

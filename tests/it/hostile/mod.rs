@@ -1,0 +1,1 @@
+//! What the network says decides neither a path, nor an address, nor what a terminal does; and TLS and proxies.
