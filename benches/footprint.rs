@@ -2,17 +2,17 @@
 //! one file of 1 GiB. Run with `cargo bench --bench footprint`; figures are of this machine, and ratios are what to
 //! quote.
 
+mod common;
+
 use std::{
-    fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use cdn_usaged::clock;
 use cloudsim::{AccountSpec, CloudSim, Export, Generated, Object, TaskSpec};
+use common::{Failed, configure, status};
 
 const KEY_ID: &str = "LTAIfootprint";
 const SECRET: &str = "footprint-secret";
@@ -40,8 +40,6 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
-
 struct Taken {
     mebibytes: f64,
     seconds: f64,
@@ -62,10 +60,18 @@ async fn file() -> Result<Taken, Failed> {
     once(&cloud).await
 }
 
+fn mebibytes(kibibytes: u64) -> f64 {
+    f64::from(u32::try_from(kibibytes).unwrap_or(u32::MAX)) / 1024.0
+}
+
 /// One run of the program in a fresh folder.
 async fn once(cloud: &CloudSim) -> Result<Taken, Failed> {
     let dir = tempfile::tempdir()?;
-    let config = configure(dir.path(), &cloud.endpoint())?;
+    let sections = format!(
+        "[rate_limit]\ncalls_per_second = {CALLS_PER_SECOND}\n\
+         [download]\nallowed_networks = ['127.0.0.0/8']\nallow_http = true\n[log]\nformat = 'json'\n"
+    );
+    let config = configure(dir.path(), &cloud.endpoint(), &sections, &[("main", KEY_ID, SECRET)])?;
     let child = Command::new(env!("CARGO_BIN_EXE_cdn-usaged"))
         .env_clear()
         .args(["--config".as_ref(), config.as_os_str(), "once".as_ref()])
@@ -78,18 +84,15 @@ async fn once(cloud: &CloudSim) -> Result<Taken, Failed> {
 /// Looks at the child until it ends: the kernel keeps the peak of its resident memory.
 fn watch(mut child: Child) -> Result<Taken, Failed> {
     let began = clock::instant();
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut kibibytes = 0.0;
+    let mut kibibytes = 0;
     loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let peak = text.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.trim().strip_suffix(" kB"));
-        kibibytes = peak.and_then(|p| p.trim().parse().ok()).unwrap_or(kibibytes);
-        if let Some(status) = child.try_wait()? {
+        kibibytes = status(child.id(), "VmHWM").unwrap_or(kibibytes);
+        if let Some(ended) = child.try_wait()? {
             let seconds = began.elapsed().as_secs_f64();
-            return if status.success() {
-                Ok(Taken { mebibytes: kibibytes / 1024.0, seconds })
+            return if ended.success() {
+                Ok(Taken { mebibytes: mebibytes(kibibytes), seconds })
             } else {
-                Err(format!("the run ended with {status}").into())
+                Err(format!("the run ended with {ended}").into())
             };
         }
         if began.elapsed() > RUN_MAX {
@@ -99,21 +102,4 @@ fn watch(mut child: Child) -> Result<Taken, Failed> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn configure(dir: &Path, endpoint: &str) -> io::Result<PathBuf> {
-    for (name, text) in [("id", KEY_ID), ("secret", SECRET)] {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;
-        file.write_all(text.as_bytes())?;
-    }
-    let path = dir.join("config.toml");
-    let dir = dir.display();
-    let text = format!(
-        "[storage]\nstate_dir = '{dir}/state'\nmin_free = '1MiB'\n[rate_limit]\ncalls_per_second = {CALLS_PER_SECOND}\n\
-         [download]\nallowed_networks = ['127.0.0.0/8']\nallow_http = true\n[log]\nformat = 'json'\n\
-         [[account]]\nname = 'main'\nendpoint = '{endpoint}'\n[account.credentials]\nsource = 'files'\n\
-         access_key_id_file = '{dir}/id'\naccess_key_secret_file = '{dir}/secret'\n"
-    );
-    fs::write(&path, text)?;
-    Ok(path)
 }

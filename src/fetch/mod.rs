@@ -5,6 +5,7 @@
 //! folder.
 
 pub mod board;
+pub mod content_range;
 pub mod publish;
 pub mod queue;
 pub mod sniff;

@@ -12,7 +12,7 @@
 //! transfer keeps at most about two mebibytes in memory: six blocks of 256 KiB and the connection's own buffer.
 
 mod ask;
-mod oss_error;
+pub mod oss_error;
 mod receive;
 mod settle;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     clock,
     egress::{Downloads, Refusal, describe, refusal},
     fetch::{
+        content_range::ContentRange,
         sniff::{NotAnExport, is_markup},
         verify::{Expected, Mismatch},
     },
@@ -210,15 +211,10 @@ fn unsent(error: reqwest::Error, host: String) -> Failure {
 
 /// The object's length, if a 206 is what was asked for: from the right byte to the end, of the same object.
 fn fitting_total(response: &Response, resume: Resume<'_>) -> Option<u64> {
-    let range = text(response.headers(), "content-range")?;
-    let (span, total) = range.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = span.split_once('-')?;
-    let [first, last, total] = [first, last, total].map(|n| n.trim().parse::<u64>().ok());
-    let (first, last, total) = (first?, last?, total?);
-    let is_rest = first == resume.offset && total > resume.offset && last.checked_add(1) == Some(total);
-    let is_whole_rest = response.content_length().is_none_or(|l| l == total - first.min(total));
+    let range = ContentRange::parse(&text(response.headers(), "content-range")?)?;
+    let is_whole_rest = response.content_length().is_none_or(|l| l == range.bytes());
     let is_same = text(response.headers(), "etag").is_none_or(|e| e == resume.etag);
-    (is_rest && is_whole_rest && is_same).then_some(total)
+    (range.is_rest_from(resume.offset) && is_whole_rest && is_same).then_some(range.total)
 }
 
 /// Any other status.

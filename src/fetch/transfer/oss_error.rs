@@ -13,7 +13,7 @@ const TEXT_MAX: usize = 300;
 /// The parts of an error body that are safe to show. The rest (the string to sign, the signature, the key's id) is never
 /// looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct OssError {
+pub struct OssError {
     code: Option<String>,
     message: Option<String>,
     /// The finer code that the vendor's manual is ordered by.
@@ -24,7 +24,8 @@ pub(super) struct OssError {
 
 impl OssError {
     /// Reads the body, or the header that stands in for an empty one.
-    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+    #[must_use]
+    pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         let header = |name| headers.get(name).and_then(|v| v.to_str().ok());
         let stand_in = header("x-oss-err").and_then(|t| STANDARD.decode(t.trim()).ok()).unwrap_or_default();
         let xml = String::from_utf8_lossy(if body.is_empty() { &stand_in } else { body });

@@ -1,0 +1,10 @@
+//! See `checks::content_range`.
+
+#![no_main]
+
+// Each target calls one of them.
+#[allow(dead_code)]
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::content_range(data));
