@@ -284,3 +284,6 @@ pub fn after_failure(
     let failures = if free { failures } else { failures.saturating_add(1) };
     AfterFailure { failures, abandoned: failures >= failures_max, wants_link }
 }
+
+#[cfg(test)]
+mod tests;
