@@ -114,6 +114,19 @@ mod tests {
             let error = SignedUrl::parse(text).unwrap_err().to_string();
             assert!(!error.contains("MARK"), "{error}");
         }
-        assert!(SignedUrl::parse(&format!("https://a/{}", "x".repeat(SignedUrl::MAX_BYTES))).is_err());
+    }
+    #[test]
+    fn a_link_of_sixteen_kibibytes_is_kept_and_a_longer_one_is_not() {
+        let link = |bytes: usize| format!("https://a/{}", "x".repeat(bytes - "https://a/".len()));
+        assert!(SignedUrl::parse(&link(16 * 1024)).is_ok());
+        assert!(SignedUrl::parse(&link(16 * 1024 + 1)).is_err());
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_host_and_port() {
+        let known = |text| SignedUrl::parse(text).unwrap().host_and_port();
+        assert_eq!(known("https://a.example/x"), "a.example:443");
+        assert_eq!(known("http://a.example/x"), "a.example:80");
+        assert_eq!(known("http://[::1]:9000/x"), "[::1]:9000");
     }
 }

@@ -240,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_afterwards_is_what_was_seen() {
+        let gone = Known { unlisted: true, missed: true, ..known("created") };
+        let mut s = seen("success", T1);
+        assert_eq!(observe(Some(&gone), &s, at(NOW)).next, first(&s), "relisted");
+        let other = Some(at("2026-03-03T00:00:00Z"));
+        (s.created_at, s.range_start, s.range_end) = (other, other, other);
+        s.name = Some("another".into());
+        assert_eq!(observe(Some(&gone), &s, at(NOW)).next, first(&s), "reissued");
+        (s.created_at, s.range_start, s.range_end, s.name) = (None, None, None, None);
+        let o = observe(Some(&gone), &s, at(NOW));
+        let kept = Known { status: s.status.clone(), updated_at: s.updated_at, ..known("created") };
+        assert_eq!(o.next, kept, "what the listing left out stays as it was");
+    }
+
+    #[test]
+    fn every_kind_has_its_word() {
+        let kinds = [Kind::First, Kind::Status, Kind::Updated, Kind::Unlisted, Kind::Relisted, Kind::Reissued];
+        let words = ["first", "status", "updated", "unlisted", "relisted", "reissued"];
+        assert_eq!(kinds.map(|kind| kind.to_string()), words);
+    }
+
+    #[test]
     fn an_older_update_time_is_nothing_new_but_a_status_that_goes_back_is() {
         let k = first(&seen("success", T1));
         assert!(!observe(Some(&k), &seen("success", T0), at(NOW)).changed);

@@ -253,5 +253,140 @@ fn two_consistent_sweeps_far_enough_apart_make_a_task_unlisted() {
     assert_eq!(judge_missing(None, began, minute), Missing::Remember);
     assert_eq!(judge_missing(Some(began - SignedDuration::from_secs(59)), began, minute), Missing::TooSoon);
     assert_eq!(judge_missing(Some(began - minute), began, minute), Missing::Unlist);
+    assert_eq!(judge_missing(Some(began), began, minute), Missing::TooSoon, "the same sweep");
     assert_eq!(judge_missing(Some(began + minute), began, minute), Missing::Remember, "the clock was set back");
+}
+
+/// A page of a listing of `1..=total` with so many rows a page.
+fn page_of(page: u32, size: u32, total: u32) -> PageFacts {
+    let keys = (1..=total).skip(((page - 1) * size) as usize).take(size as usize);
+    let keys = keys.map(|n| id_key(&n.to_string())).collect();
+    PageFacts { total: Some(total.into()), size: Some(size), keys, has_unreadable: false }
+}
+
+/// Everything that it asks for without waiting for an answer.
+fn asked(sweep: &mut Sweep) -> Vec<u32> {
+    let mut pages = Vec::new();
+    while let Next::Read(page) = sweep.next() {
+        pages.push(page);
+    }
+    pages
+}
+
+#[test]
+fn an_id_is_known_by_the_first_half_of_its_hash() {
+    assert_eq!(id_key("1"), 0x6b86_b273_ff34_fce1_9d6b_804e_ff5a_3f57);
+    let mut set = IdSet::default();
+    assert!(set.insert(id_key("1")) && !set.insert(id_key("1")));
+    assert!(set.contains("1") && !set.contains("2"));
+}
+
+#[test]
+fn pages_are_asked_for_together_once_the_first_says_how_many_there_are() {
+    let mut sweep = Sweep::new(50);
+    assert_eq!(asked(&mut sweep), [1]);
+    sweep.answer(1, page_of(1, 50, 200));
+    assert_eq!(asked(&mut sweep), [2, 3, 4]);
+    // The last is what it is, in whatever order the answers come.
+    for page in [4, 3, 2] {
+        assert_eq!(sweep.next(), Next::Wait);
+        sweep.answer(page, page_of(page, 50, 200));
+    }
+    assert_eq!(asked(&mut sweep), [1, 4], "the first and the last are read again");
+    for page in [1, 4] {
+        sweep.answer(page, page_of(page, 50, 200));
+    }
+    assert_eq!((sweep.next(), sweep.pass()), (Next::Done, 1));
+    assert!(sweep.verdict().consistent);
+}
+
+#[test]
+fn a_first_or_last_page_that_shows_something_else_when_it_is_read_again_costs_another_pass() {
+    let (first, last) = (page_of(1, 50, 120), page_of(3, 50, 120));
+    let swapped = |facts: &PageFacts| PageFacts { keys: facts.keys.iter().rev().copied().collect(), ..facts.clone() };
+    let moved = |facts: &PageFacts| PageFacts { total: Some(121), ..facts.clone() };
+    for (first_again, last_again) in [
+        (swapped(&first), last.clone()),
+        (moved(&first), last.clone()),
+        (first.clone(), swapped(&last)),
+        (first.clone(), moved(&last)),
+        (swapped(&first), swapped(&last)),
+    ] {
+        // Both in flight at once, and one after the other.
+        for together in [true, false] {
+            let mut sweep = Sweep::new(50);
+            for page in 1..=3 {
+                assert_eq!(sweep.next(), Next::Read(page));
+                sweep.answer(page, page_of(page, 50, 120));
+            }
+            assert_eq!(sweep.next(), Next::Read(1));
+            if together {
+                assert_eq!(sweep.next(), Next::Read(3));
+            }
+            sweep.answer(1, first_again.clone());
+            if !together {
+                assert_eq!(sweep.next(), Next::Read(3));
+            }
+            assert_eq!(sweep.next(), Next::Wait);
+            sweep.answer(3, last_again.clone());
+            assert_eq!((sweep.next(), sweep.pass()), (Next::Read(1), 2));
+        }
+    }
+}
+
+#[test]
+fn no_page_is_asked_for_beyond_the_last_number_that_the_service_documents() {
+    let mut sweep = Sweep::new(1);
+    let (mut calls, mut highest) = (0, 0);
+    while let Next::Read(page) = sweep.next() {
+        calls += 1;
+        highest = highest.max(page);
+        let facts = PageFacts { total: Some(u64::MAX), size: None, keys: vec![calls], has_unreadable: false };
+        sweep.answer(page, facts);
+    }
+    assert_eq!((highest, calls), (PAGE_NUMBER_MAX, u128::from(PAGE_NUMBER_MAX * PASSES_MAX)));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_remembered_to_the_end() {
+    let mut sweep = Sweep::new(50);
+    while let Next::Read(page) = sweep.next() {
+        sweep.answer(page, PageFacts { has_unreadable: page == 2, ..page_of(page, 50, 150) });
+    }
+    assert!(sweep.verdict().has_unreadable);
+}
+
+#[test]
+fn an_echoed_page_size_that_makes_no_sense_is_not_believed() {
+    for size in [Some(0), Some(51), Some(u32::MAX), None] {
+        let mut sweep = Sweep::new(50);
+        let mut calls = 0;
+        while let Next::Read(page) = sweep.next() {
+            calls += 1;
+            sweep.answer(page, PageFacts { size, ..page_of(page, 50, 200) });
+        }
+        assert_eq!((calls, sweep.verdict().consistent), (4 + 2, true), "{size:?}");
+    }
+}
+
+#[test]
+fn a_service_that_echoes_less_than_it_gives_is_read_to_its_last_page() {
+    let mut sweep = Sweep::new(50);
+    while let Next::Read(page) = sweep.next() {
+        let facts = page_of(page, 50, 50);
+        sweep.answer(page, PageFacts { size: Some(20), ..facts });
+    }
+    let verdict = sweep.verdict();
+    assert_eq!((verdict.consistent, verdict.seen.len()), (true, 50));
+}
+
+#[test]
+fn rows_beyond_the_page_that_should_be_the_last_are_read_and_prove_nothing() {
+    // Pages are cut at 20 without a word of it.
+    let mut sweep = Sweep::new(50);
+    while let Next::Read(page) = sweep.next() {
+        sweep.answer(page, PageFacts { size: None, ..page_of(page, 20, 30) });
+    }
+    let verdict = sweep.verdict();
+    assert_eq!((verdict.consistent, verdict.seen.len()), (false, 30));
 }

@@ -289,3 +289,6 @@ pub struct TaskSnapshot {
     /// Where the file is, if the listing says so and it can be read as a link.
     pub link: Option<SignedUrl>,
 }
+
+#[cfg(test)]
+mod tests;
