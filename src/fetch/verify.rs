@@ -197,7 +197,9 @@ pub fn verify(digests: &Digests, expected: &Expected) -> Result<VerifiedBy, Mism
         let got = digests.crc64();
         return if got == crc64 { Ok(VerifiedBy::Crc64) } else { Err(Mismatch::Crc64 { got, expected: crc64 }) };
     }
-    if let (Some(md5), Some(got)) = (expected.md5, digests.md5()) {
+    if let Some(md5) = expected.md5 {
+        // One that was not computed proves nothing, and must not pass for a comparison of lengths.
+        let Some(got) = digests.md5() else { return Err(Mismatch::Unverifiable) };
         return if got == md5 {
             Ok(VerifiedBy::Md5)
         } else {
@@ -265,6 +267,7 @@ mod tests {
         let etag = [("etag", "\"5EB63BBBE01EEED093CB22BB8F5ACDC3\""), ("x-oss-object-type", "Normal")];
         for given in [headers(&[("content-md5", "XrY7u+Ae7tCTyyK7j1rNww==")]), headers(&etag)] {
             let expected = Expected::from_headers(&given, None);
+            assert!(expected.has_digest());
             assert_eq!(verify(&digests(b"hello world"), &expected), Ok(VerifiedBy::Md5));
             assert!(matches!(verify(&digests(b"hello worlt"), &expected), Err(Mismatch::Md5 { .. })));
         }
@@ -290,6 +293,38 @@ mod tests {
         let expected = Expected { length: Some(5), ..Expected::default() };
         assert_eq!(verify(&digests(b"hello"), &expected), Ok(VerifiedBy::Length));
         assert_eq!(verify(&digests(b"hello"), &Expected::default()), Err(Mismatch::Unverifiable));
+    }
+
+    #[test]
+    fn an_md5_that_was_not_computed_is_no_proof() {
+        let expected = Expected { length: Some(0), md5: digests(b"").md5(), crc64: None };
+        assert_eq!(verify(&Digests::new(true), &expected), Ok(VerifiedBy::Md5));
+        assert_eq!(verify(&Digests::new(false), &expected), Err(Mismatch::Unverifiable));
+        let with_crc = Expected { crc64: Some(0), ..Expected::default() };
+        assert!(with_crc.has_digest());
+    }
+
+    /// Gives these results one after the other, then nothing.
+    struct Reader(Vec<io::Result<&'static [u8]>>);
+
+    impl Read for Reader {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let bytes = self.0.remove(0)?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_read_that_a_signal_interrupts_goes_on_and_one_that_fails_does_not() {
+        let failure = |kind: io::ErrorKind| Err(kind.into());
+        let interrupted = Reader(vec![Ok(b"hello "), failure(io::ErrorKind::Interrupted), Ok(b"world")]);
+        assert_eq!(digest_reader(interrupted, false, || true).unwrap().sha256(), digests(b"hello world").sha256());
+        let failed = Reader(vec![Ok(b"hello "), failure(io::ErrorKind::PermissionDenied), Ok(b"world")]);
+        assert_eq!(digest_reader(failed, false, || true).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
