@@ -57,6 +57,8 @@ async fn world(allowed_networks: &str) -> World {
     let mut world = World::start().await;
     world.set("download.max_attempts", "1");
     world.set("download.allowed_networks", allowed_networks);
+    // Who does connect is not answered, and shall not wait for long.
+    world.set("download.idle_timeout", "\"2s\"");
     world
 }
 
