@@ -112,6 +112,7 @@ mod tests {
         io::{self, ErrorKind},
         net::TcpListener,
         sync::{Mutex, PoisonError},
+        time::Duration,
     };
 
     use reqwest::Client;
@@ -122,6 +123,9 @@ mod tests {
 
     use super::*;
     use crate::egress::{Surroundings, builder, refusal};
+
+    /// Whoever is let through to a service inside waits no longer than this.
+    const DEADLINE: Duration = Duration::from_secs(5);
 
     /// Names whose owner says something else each time.
     struct Fickle(Mutex<VecDeque<Vec<SocketAddr>>>);
@@ -139,7 +143,12 @@ mod tests {
         let names = Arc::new(Fickle(Mutex::new(answers)));
         let policy = Arc::new(policy(&["127.0.0.1/32"]));
         let resolver = Resolver { names, policy, proxies: ProxyHosts::none() };
-        builder(Surroundings::Loopback).pool_max_idle_per_host(0).dns_resolver(Arc::new(resolver)).build().unwrap()
+        builder(Surroundings::Loopback)
+            .pool_max_idle_per_host(0)
+            .timeout(DEADLINE)
+            .dns_resolver(Arc::new(resolver))
+            .build()
+            .unwrap()
     }
 
     /// Something on the allowed address, and a service inside on the same port.
