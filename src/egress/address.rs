@@ -3,13 +3,18 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where clouds tell a machine its own secrets. Never reached by a download, whatever networks are allowed.
-pub(super) const METADATA: [IpAddr; 7] = [
+pub(super) const METADATA: [IpAddr; 10] = [
     // Alibaba Cloud
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     // nearly everyone else
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-    // container credentials on AWS
+    // container credentials on AWS: tasks, then pods
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    // Tencent Cloud
+    IpAddr::V4(Ipv4Addr::new(169, 254, 0, 23)),
+    // Oracle's older cloud
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     // Azure's agent endpoint: a public address by its number
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     // AWS over IPv6: instances, then pods

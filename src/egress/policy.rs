@@ -277,12 +277,25 @@ pub(super) mod tests {
             "169.254.169.254.",
             "0xa9fea9fe",
             "2852039166",
+            "0251.0376.0251.0376",
+            "0x64.0144.25800",
+            "１６９.254.169.254",
+            "169.254.170.2",
+            "169.254.170.23",
+            "169.254.0.23",
+            "192.0.0.192",
+            "168.63.129.16",
             "[::ffff:169.254.169.254]",
             "[::ffff:100.100.100.200]",
             "[::100.100.100.200]",
             "[64:ff9b::100.100.100.200]",
+            "[64:ff9b:1::100.100.100.200]",
             "[2002:a9fe:a9fe::]",
+            "[2001:0:808:808:0:0:9b9b:9b37]",
+            "[::ffff:0:169.254.169.254]",
             "[fd00:ec2::254]",
+            "[fd00:ec2::23]",
+            "[fd20:ce::254]",
         ] {
             let verdict = check(&p, &format!("http://{host}/latest/meta-data/"));
             assert!(matches!(verdict, Err(Refusal::Metadata { .. })), "{host}: {verdict:?}");
@@ -319,6 +332,16 @@ pub(super) mod tests {
             check(&open, &format!("http://{host}/")).unwrap();
         }
         check(&closed, "http://localhost.example.com/").unwrap();
+    }
+
+    #[test]
+    fn a_link_to_the_proxy_itself_is_refused() {
+        let proxies = ProxyHosts::from_values(["http://proxy.corp:3128".to_owned()].into_iter());
+        let p = policy(&[], &[], true).with_proxies(&proxies);
+        for host in ["proxy.corp", "PROXY.corp.", "proxy.corp:8080"] {
+            assert!(matches!(check(&p, &format!("http://{host}/")), Err(Refusal::Proxy { .. })), "{host}");
+        }
+        check(&p, "https://files.proxy.corp/").unwrap();
     }
 
     #[test]

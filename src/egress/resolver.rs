@@ -29,7 +29,7 @@ impl ProxyHosts {
         )
     }
 
-    fn from_values(values: impl Iterator<Item = String>) -> Self {
+    pub(super) fn from_values(values: impl Iterator<Item = String>) -> Self {
         let host = |value: String| {
             let value = value.trim();
             let with_scheme = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
@@ -47,26 +47,41 @@ impl ProxyHosts {
     }
 }
 
-/// Resolves through the system and keeps what the policy allows.
+/// Asks the system.
+struct System;
+
+impl Resolve for System {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Asks for the addresses of a name and keeps what the policy allows. What it gives is what is connected to: nobody asks
+/// again in between.
 pub(super) struct Resolver {
+    names: Arc<dyn Resolve>,
     policy: Arc<Policy>,
     proxies: ProxyHosts,
 }
 
 impl Resolver {
     pub(super) fn new(policy: Arc<Policy>, proxies: ProxyHosts) -> Self {
-        Self { policy, proxies }
+        Self { names: Arc::new(System), policy, proxies }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.policy.clone();
-        let is_proxy = self.proxies.contains(name.as_str());
+        if self.proxies.contains(name.as_str()) {
+            return self.names.resolve(name);
+        }
+        let (policy, host) = (self.policy.clone(), name.as_str().to_owned());
+        let found = self.names.resolve(name);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let kept: Vec<SocketAddr> =
-                if is_proxy { found.collect() } else { allowed(&policy, name.as_str(), found)? };
+            let kept = allowed(&policy, &host, found.await?)?;
             Ok(Box::new(kept.into_iter()) as Addrs)
         })
     }
@@ -92,7 +107,104 @@ fn allowed(policy: &Policy, host: &str, found: impl Iterator<Item = SocketAddr>)
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::VecDeque,
+        io::{self, ErrorKind},
+        net::TcpListener,
+        sync::{Mutex, PoisonError},
+        time::Duration,
+    };
+
+    use reqwest::Client;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpSocket,
+    };
+
     use super::*;
+    use crate::egress::{Surroundings, builder, refusal};
+
+    /// Whoever is let through to a service inside waits no longer than this.
+    const DEADLINE: Duration = Duration::from_secs(5);
+
+    /// Names whose owner says something else each time.
+    struct Fickle(Mutex<VecDeque<Vec<SocketAddr>>>);
+
+    impl Resolve for Fickle {
+        fn resolve(&self, _: Name) -> Resolving {
+            let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().expect("one answer more");
+            Box::pin(async move { Ok(Box::new(answer.into_iter()) as Addrs) })
+        }
+    }
+
+    /// A client that may reach only 127.0.0.1 of all that is inside, and asks for names where they lie.
+    fn client(answers: &[&[&str]]) -> Client {
+        let answers = answers.iter().map(|texts| addresses(texts)).collect();
+        let names = Arc::new(Fickle(Mutex::new(answers)));
+        let policy = Arc::new(policy(&["127.0.0.1/32"]));
+        let resolver = Resolver { names, policy, proxies: ProxyHosts::none() };
+        builder(Surroundings::Loopback)
+            .pool_max_idle_per_host(0)
+            .timeout(DEADLINE)
+            .dns_resolver(Arc::new(resolver))
+            .build()
+            .unwrap()
+    }
+
+    /// Something on the allowed address, and a service inside on the same port.
+    fn neighbours<T>(bind: impl Fn(SocketAddr) -> io::Result<T>) -> (T, TcpListener, u16) {
+        // A port that is free on one address may be taken on the other.
+        for _ in 0..100 {
+            let inside = TcpListener::bind("127.0.0.2:0").unwrap();
+            let port = inside.local_addr().unwrap().port();
+            if let Ok(allowed) = bind(([127, 0, 0, 1], port).into()) {
+                inside.set_nonblocking(true).unwrap();
+                return (allowed, inside, port);
+            }
+        }
+        panic!("no port is free on both addresses");
+    }
+
+    #[track_caller]
+    fn assert_untouched(listener: &TcpListener) {
+        assert_eq!(listener.accept().map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::WouldBlock));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_means_another_address_the_second_time_is_judged_again() {
+        let (allowed, inside, port) = neighbours(TcpListener::bind);
+        allowed.set_nonblocking(true).unwrap();
+        let url = format!("http://fickle.example:{port}/x");
+        let client = client(&[&["127.0.0.1"], &["127.0.0.2"], &["169.254.169.254"]]);
+        let answer = async {
+            let listener = tokio::net::TcpListener::from_std(allowed).unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            let head = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+        };
+        // One answer was asked for, and the connection went to it: a second would have been the other.
+        let (response, ()) = tokio::join!(client.get(&url).send(), answer);
+        assert_eq!(response.unwrap().status(), 204);
+        for _ in 0..2 {
+            let error = client.get(&url).send().await.unwrap_err();
+            assert!(matches!(refusal(&error), Some(Refusal::Name { .. })), "{error:?}");
+        }
+        assert_untouched(&inside);
+    }
+
+    #[tokio::test]
+    async fn of_a_name_with_an_inside_address_too_only_the_allowed_one_is_tried() {
+        // Taken and deaf: what is left is not a way round.
+        let (_allowed, inside, port) = neighbours(|address| {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(address).map(|()| socket)
+        });
+        let client = client(&[&["127.0.0.2", "127.0.0.1", "::ffff:127.0.0.2"]]);
+        let error = client.get(format!("http://fickle.example:{port}/x")).send().await.unwrap_err();
+        assert!(error.is_connect() && refusal(&error).is_none(), "{error:?}");
+        assert_untouched(&inside);
+    }
 
     fn policy(networks: &[&str]) -> Policy {
         crate::egress::policy::tests::policy(&[], networks, true)

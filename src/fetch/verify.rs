@@ -181,6 +181,9 @@ pub enum Mismatch {
     /// Nothing to compare with.
     #[error("the server gives neither a digest nor a length, so that nothing shows whether the file is whole")]
     Unverifiable,
+    /// Nothing to compare with but the length of what may be another form of the file.
+    #[error("the body is encoded, which was not asked for, and the server gives no digest of the file")]
+    Encoded,
 }
 
 /// Compares what arrived with what was announced: the length where there is one, then the best digest.

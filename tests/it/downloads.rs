@@ -127,6 +127,19 @@ async fn a_page_an_empty_file_and_one_that_is_too_large_are_no_exports() {
     }
     assert_eq!(world.published(), [csv_path("good")]);
     assert!(world.partials().is_empty());
+
+    world.cloud.clear_scripts();
+    world.set("download.max_size", "\"1MiB\"");
+    world.update("page", |task| task.object = Object::csv(4));
+    world.update("empty", |task| task.object = Object::csv(5));
+    world.once(0).await;
+    for (id, object) in
+        [("large", large(1)), ("chunked", large(2)), ("page", Object::csv(4)), ("empty", Object::csv(5))]
+    {
+        assert_published(&world, &csv_path(id), &object);
+    }
+    assert_eq!(world.published().len(), 6);
+    world.assert_sound().await;
 }
 
 #[tokio::test]
@@ -142,7 +155,9 @@ async fn a_file_that_is_refused_for_ever_is_given_up_as_expired_and_one_that_is_
         let attempts = world.attempts(id).await;
         assert_eq!(pairs(&attempts).last(), Some(&("abandoned", reason)), "{run}");
         assert_eq!(attempts.len(), 3, "{run}");
+        assert_eq!(world.state(id).await.as_deref(), Some("abandoned"));
     }
+    assert_eq!((world.published().len(), world.partials().len()), (0, 0));
     world.cloud.clear_scripts();
     world.once(0).await;
     assert_eq!(world.published(), [csv_path("1"), csv_path("2")]);

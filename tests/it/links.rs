@@ -38,6 +38,12 @@ async fn a_redirect_is_followed_and_one_to_a_refused_place_is_not() {
     // The first request, and five redirects: three times.
     let looped = world.cloud.oss_calls().iter().filter(|c| c.task_id.as_deref() == Some("loop")).count();
     assert_eq!(looped, 3 * (1 + 5));
+    assert_eq!((world.published(), world.partials().len()), (vec![csv_path("followed")], 0));
+
+    world.cloud.clear_scripts();
+    world.once(0).await;
+    assert_eq!(world.published().len(), 5);
+    world.assert_sound().await;
 }
 
 #[tokio::test]
@@ -81,6 +87,8 @@ async fn a_link_that_has_expired_is_replaced_through_the_listing_in_the_same_run
     assert_published(&world, &csv_path("1"), &object);
     assert_eq!(pairs(&world.attempts("1").await), [("failed", "expired"), ("stored", "")]);
     assert_eq!(world.cloud.oss_calls().len(), 2);
+    assert!(world.partials().is_empty());
+    world.assert_sound().await;
 }
 
 #[tokio::test]

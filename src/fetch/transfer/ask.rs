@@ -123,15 +123,21 @@ async fn check(response: Response, facts: Facts, request: &Request<'_>) -> Resul
         let text = format!("the file has {length} bytes, more than download.max_size ({max})");
         return Err(Failure { request_id: facts.request_id, ..Failure::new(Reason::TooLarge, text) });
     }
-    if facts.expected.length.is_none() && !facts.expected.has_digest() {
-        // A page for people often has neither; then that is the better reason.
+    let doubt = match facts.expected.length {
+        _ if facts.expected.has_digest() => None,
+        None => Some(Mismatch::Unverifiable),
+        // The length is that of what was encoded on the way, or of a file that is kept so: nothing tells them apart.
+        Some(_) => is_encoded(response.headers()).then_some(Mismatch::Encoded),
+    };
+    if let Some(doubt) = doubt {
+        // A page for people often has no digest either; then that is the better reason.
         let head = peek(response, request.limits.idle_timeout).await;
         let (reason, text) = if head.is_empty() {
             (Reason::NotAnExport, NotAnExport::Empty.to_string())
         } else if is_markup(&head) {
             (Reason::NotAnExport, NotAnExport::Markup.to_string())
         } else {
-            (Reason::Integrity, Mismatch::Unverifiable.to_string())
+            (Reason::Integrity, doubt.to_string())
         };
         return Err(Failure { request_id: facts.request_id, ..Failure::new(reason, text) });
     }
@@ -260,6 +266,14 @@ fn hint(value: &str) -> Option<Duration> {
         }
     };
     Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// Whether the body is said to be anything but the plain bytes that were asked for.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|v| !v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

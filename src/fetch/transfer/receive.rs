@@ -225,6 +225,25 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_come_just_before_the_idle_timeout_do_not_excuse_the_rate() {
+        let start = clock::instant();
+        let mut pace = pace(start);
+        let mut ended = None;
+        for n in 1..=10 {
+            let now = start + n * 29 * SECOND;
+            assert!(pace.wait(now - SECOND) <= 2 * SECOND, "it looks up in time");
+            pace.arrived(now, 1, now);
+            if let Err(failure) = pace.check(now) {
+                ended = Some((n, failure.text));
+                break;
+            }
+        }
+        let (n, text) = ended.unwrap();
+        assert_eq!(n, 3, "the first look after a full window");
+        assert!(text.contains("download.min_rate"), "{text}");
+    }
+
+    #[test]
     fn silence_ends_a_stream_and_a_slow_disk_does_not() {
         let start = clock::instant();
         let mut silent = pace(start);

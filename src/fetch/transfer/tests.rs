@@ -294,6 +294,40 @@ async fn a_trickle_below_the_slowest_rate_is_a_network_failure() {
     assert!(error.text.contains("download.min_rate") && error.keep_partial, "{error:?}");
 }
 
+/// With the limits of an untouched configuration, on a clock that only the test moves.
+#[tokio::test(start_paused = true)]
+async fn a_byte_every_29_seconds_is_too_slow_although_it_is_never_silent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut bench = Bench::new();
+    let (idle_timeout, min_rate_bytes) = (Duration::from_secs(30), 1024);
+    bench.limits = Limits { idle_timeout, min_rate_bytes, ..bench.limits };
+    let mut sent = 0;
+    let trickle = async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await.unwrap();
+        let head = answer("200 OK", &with(of(b""), &[length(1_000_000)]), b"");
+        stream.write_all(&head).await.unwrap();
+        // More than enough: a minute is over after three.
+        while sent < 10 {
+            sent += 1;
+            stream.write_all(b"x").await.unwrap();
+            while bench.progress.done_bytes() < sent {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::advance(Duration::from_secs(29)).await;
+        }
+    };
+    let error = tokio::select! {
+        result = bench.run(&url) => result.unwrap_err(),
+        () = trickle => panic!("ten bytes in five minutes were borne"),
+    };
+    assert_eq!(error.reason, Reason::Network, "{error:?}");
+    let slow = "3 bytes in 60 s are fewer than download.min_rate";
+    assert!(error.text.contains(slow) && error.keep_partial, "{error:?}");
+}
+
 #[tokio::test]
 async fn a_file_that_is_too_large_is_refused_before_or_while_it_is_written() {
     let object = table(50_000);
@@ -422,6 +456,23 @@ async fn an_encoded_body_is_kept_as_it_is_stored() {
     let bench = Bench::new();
     assert_eq!(bench.fetched(&server.url).await.kind, ContentKind::Gz);
     assert_eq!(bench.left().unwrap(), stored);
+}
+
+#[tokio::test]
+async fn an_encoded_body_without_a_digest_is_refused_and_identity_is_no_encoding() {
+    let object = table(1_000);
+    for (encoding, is_refused) in [("gzip", true), ("br", true), ("identity, gzip", true), ("Identity", false)] {
+        let headers = [length(object.len()), format!("Content-Encoding: {encoding}")];
+        let server = Server::start(vec![Say::Bytes(answer("200 OK", &headers, &object))]).await;
+        let bench = Bench::new();
+        if is_refused {
+            let error = bench.failed(&server.url, Reason::Integrity).await;
+            assert!(error.text.contains("encoded"), "{encoding}: {error:?}");
+            assert_eq!(bench.left(), None, "{encoding}");
+        } else {
+            assert_eq!(bench.fetched(&server.url).await.verified_by, VerifiedBy::Length, "{encoding}");
+        }
+    }
 }
 
 fn redirect(status: u16, to: &str) -> Say {
