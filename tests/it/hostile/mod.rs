@@ -1,1 +1,7 @@
-//! What the network says decides neither a path, nor an address, nor what a terminal does; and TLS and proxies.
+//! What somebody else controls: names, certificates, what stands between.
+
+mod front;
+mod names;
+mod proxies;
+mod terminal;
+mod tls;
