@@ -127,7 +127,7 @@ fn of_proxy(error: &reqwest::Error, url: &Url, tls: Option<&Trouble>) -> Option<
     Some(match word.trim_start_matches("tunnel error: ") {
         "proxy authorization required" => Trouble::new(
             format!("the proxy {proxy} wants a user name and a password, or others (407)"),
-            "; they go into the proxy's variable: http://USER:PASSWORD@HOST:PORT",
+            "; they stand before the proxy's host in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
         ),
         "unsuccessful" => Trouble::new(format!("the proxy {proxy} refuses to connect there"), CHECK),
         _ if !causes.is_empty() => Trouble::new(format!("the proxy {proxy} cannot be reached: {causes}"), CHECK),
