@@ -36,6 +36,7 @@ use self::{counts::Counts, probe::Probe};
 use crate::{
     metrics::{self, Metrics},
     store::Store,
+    text::json_visible,
 };
 
 /// Connections at a time; more wait to be accepted. A scraper, a prober and a person with a browser are three.
@@ -146,7 +147,11 @@ async fn show_healthz(State(shared): State<Arc<Shared>>) -> Response {
     let healthy = error.is_none() && listings.iter().all(|l| l.healthy);
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_string(&Report { healthy, error, listings }) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        // Whoever asks by hand has a terminal.
+        Ok(body) => {
+            let body = json_visible(&body).into_owned();
+            (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -34,6 +34,7 @@ use crate::{
     egress::EgressError,
     logging,
     store::{LockError, OpenError, StoreError},
+    text::visible,
 };
 
 /// Exit status: another instance holds the state directory (`EX_TEMPFAIL`).
@@ -107,7 +108,9 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             // Whoever read our output has gone, as `head` does: nobody is left to complain to.
             if !failure.text.is_empty() && failure.text != output::BROKEN_PIPE {
-                let _ = writeln!(io::stderr(), "cdn-usaged: {}", failure.text);
+                // Line by line: the text's own ends of lines are meant.
+                let lines: Vec<_> = failure.text.split('\n').map(visible).collect();
+                let _ = writeln!(io::stderr(), "cdn-usaged: {}", lines.join("\n"));
             }
             ExitCode::from(failure.status)
         }

@@ -13,6 +13,7 @@ use crate::{
     clock,
     config::Config,
     store::{Store, TaskFilter, TaskRow},
+    text::visible,
 };
 
 /// A task as `--json` prints it: the columns of `tasks`, with those of `downloads` nested.
@@ -114,8 +115,9 @@ fn since(text: &str) -> Result<String, Failure> {
     let ago = || clock::now().saturating_sub(super::args::duration(text).ok()?).ok();
     let at = text.parse::<jiff::Timestamp>().ok().or_else(day).or_else(ago).ok_or_else(|| {
         Failure::usage(format!(
-            "--since {text}: write a day or a time in UTC such as 2026-01-31 or 2026-01-31T00:00:00Z, or how long ago, such as \
-             7d or 12h"
+            "--since {}: write a day or a time in UTC such as 2026-01-31 or 2026-01-31T00:00:00Z, or how long ago, such as \
+             7d or 12h",
+            visible(text)
         ))
     })?;
     Ok(clock::rfc3339(at))

@@ -9,15 +9,23 @@
 
 mod address;
 mod policy;
+mod proxy;
 mod resolver;
+mod trouble;
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::{Client, ClientBuilder, RequestBuilder, redirect};
 use url::Url;
 
-pub use self::policy::{Policy, Refusal};
-use self::resolver::{ProxyHosts, Resolver};
+pub use self::{
+    policy::{Policy, Refusal},
+    trouble::{Trouble, describe},
+};
+use self::{
+    resolver::{ProxyHosts, Resolver},
+    trouble::chain,
+};
 
 /// How this program introduces itself.
 const USER_AGENT: &str = concat!("cdn-usaged/", env!("CARGO_PKG_VERSION"));
@@ -40,8 +48,22 @@ pub enum Surroundings {
 
 /// A client cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("build the HTTP client: {0}; check the system's CA certificates (package ca-certificates, or SSL_CERT_FILE)")]
-pub struct EgressError(String);
+pub enum EgressError {
+    /// Mostly no roots.
+    #[error(
+        "build the HTTP client: {0}; check the system's CA certificates (package ca-certificates, or SSL_CERT_FILE)"
+    )]
+    Client(Trouble),
+    /// A proxy that would be passed over. Its value may hold a password.
+    #[error(
+        "the environment's {name} names no proxy that can be used: it must look like http://[USER:PASSWORD@]HOST:PORT, \
+         with a percent sign and hex digits for what is special in them, or be unset"
+    )]
+    Proxy {
+        /// The variable.
+        name: String,
+    },
+}
 
 /// Makes ring the process's cryptography. May be called any number of times.
 pub fn install_crypto() {
@@ -53,13 +75,13 @@ pub fn install_crypto() {
 /// signed anew.
 ///
 /// # Errors
-/// When the system has no usable trust roots.
+/// When the system has no usable trust roots, or the environment names a proxy that cannot be used.
 pub fn api_client(connect_timeout: Duration, surroundings: Surroundings) -> Result<Client, EgressError> {
-    builder(surroundings).connect_timeout(connect_timeout).build().map_err(|e| EgressError(describe(e)))
+    builder(surroundings)?.connect_timeout(connect_timeout).build().map_err(|e| EgressError::Client(describe(e)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-fn builder(surroundings: Surroundings) -> ClientBuilder {
+fn builder(surroundings: Surroundings) -> Result<ClientBuilder, EgressError> {
     install_crypto();
     let builder = Client::builder()
         .user_agent(USER_AGENT)
@@ -70,8 +92,8 @@ fn builder(surroundings: Surroundings) -> ClientBuilder {
         .pool_max_idle_per_host(4)
         .tcp_nodelay(true);
     match surroundings {
-        Surroundings::System => builder,
-        Surroundings::Loopback => builder.no_proxy().tls_certs_only([]),
+        Surroundings::System => proxy::check_environment().map(|()| builder),
+        Surroundings::Loopback => Ok(builder.no_proxy().tls_certs_only([])),
     }
 }
 
@@ -93,18 +115,18 @@ impl Downloads {
     /// Builds the client around the policy.
     ///
     /// # Errors
-    /// When the system has no usable trust roots.
+    /// When the system has no usable trust roots, or the environment names a proxy that cannot be used.
     pub fn new(policy: Policy, surroundings: Surroundings) -> Result<Self, EgressError> {
         let proxies = match surroundings {
             Surroundings::System => ProxyHosts::from_environment(),
             Surroundings::Loopback => ProxyHosts::none(),
         };
         let policy = Arc::new(policy.with_proxies(&proxies));
-        let client = builder(surroundings)
+        let client = builder(surroundings)?
             .connect_timeout(DOWNLOAD_CONNECT_TIMEOUT)
             .dns_resolver(Arc::new(Resolver::new(policy.clone(), proxies)))
             .build()
-            .map_err(|e| EgressError(describe(e)))?;
+            .map_err(|e| EgressError::Client(describe(e)))?;
         Ok(Self { client, policy })
     }
 
@@ -131,30 +153,6 @@ pub fn refusal(error: &reqwest::Error) -> Option<&Refusal> {
     chain(error).find_map(|e| e.downcast_ref::<Refusal>())
 }
 
-/// The text of a transport error with its causes and without its link, whose query may be a secret.
-#[must_use]
-pub fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = String::new();
-    for cause in chain(&error) {
-        let part = cause.to_string();
-        // Many layers repeat the text of what they wrap.
-        if text.ends_with(&part) {
-            continue;
-        }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&part);
-    }
-    text
-}
-
-/// The error and its causes; at most 16, more than any library nests, so that a chain that bites its tail ends.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source()).take(16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,12 +176,13 @@ mod tests {
     async fn a_name_that_resolves_to_a_refused_address_is_a_recognisable_refusal() {
         let policy = Arc::new(downloads(&[]).policy().clone());
         let client = builder(Surroundings::Loopback)
+            .unwrap()
             .dns_resolver(Arc::new(Resolver::new(policy, ProxyHosts::none())))
             .build()
             .unwrap();
         let error = client.get("http://localhost:9/x?Signature=MARK").send().await.unwrap_err();
         assert!(matches!(refusal(&error), Some(Refusal::Name { .. })), "{error:?}");
-        let text = describe(error);
+        let text = describe(error).to_string();
         assert!(!text.contains("MARK") && text.contains("localhost"), "{text}");
     }
 
@@ -195,7 +194,7 @@ mod tests {
         let url = Url::parse(&format!("http://127.0.0.1:{port}/x?Signature=MARK")).unwrap();
         let error = downloads(&["127.0.0.0/8"]).get(&url).unwrap().send().await.unwrap_err();
         assert!(refusal(&error).is_none());
-        let text = describe(error);
+        let text = describe(error).to_string();
         assert!(!text.contains("MARK") && text.contains("refused"), "{text}");
     }
 

@@ -10,7 +10,10 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::policy::{Policy, Refusal};
+use super::{
+    policy::{Policy, Refusal},
+    proxy,
+};
 
 /// The names of the proxies that the environment sets. The operator chose them, so their addresses are not judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,10 +26,7 @@ impl ProxyHosts {
 
     /// From the variables that the HTTP library reads.
     pub(super) fn from_environment() -> Self {
-        let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-        Self::from_values(
-            names.iter().flat_map(|n| [(*n).to_owned(), n.to_lowercase()]).filter_map(|n| std::env::var(n).ok()),
-        )
+        Self::from_values(proxy::variables().filter_map(|name| std::env::var(name).ok()))
     }
 
     pub(super) fn from_values(values: impl Iterator<Item = String>) -> Self {

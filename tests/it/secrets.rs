@@ -1,12 +1,15 @@
 //! What must never be seen.
 
-use std::fs;
+use std::{fs, sync::OnceLock};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use cloudsim::{
     AccountSpec, ApiError, GatewayFault, GatewayMatch, LinkMode, LinkStyle, Object, OssFault, OssMatch, TaskSpec,
 };
 
-use crate::common::{DETAIL, MAIN, Run, USAGE, World};
+use rustix::process::Signal;
+
+use crate::common::{DETAIL, MAIN, Run, Running, USAGE, World, get};
 
 const ID: &str = "STS.MARKid0123456789";
 const SECRET: &str = "MARKsecret0123456789abcdefghij";
@@ -14,7 +17,9 @@ const TOKEN: &str = "MARKtoken/abcdefgh+ijkl0123456789==";
 const OTHER_SECRET: &str = "MARKother0123456789abcdefghijk";
 
 /// What a link of the simulated store is signed with, and what stands in the scripted ones.
-const MARKS: [&str; 8] = [
+const MARKS: [&str; 10] = [
+    "secret-of-main",
+    "MARKid",
     "MARKsecret",
     "MARKtoken",
     "MARKother",
@@ -25,13 +30,33 @@ const MARKS: [&str; 8] = [
     "a-secret-of-the-simulated-service",
 ];
 
+/// What is looked for: a mark as it is, in hex, and in base64 wherever in a longer text it may begin. Percent-encoding
+/// leaves each of these as it is.
+pub fn spellings(mark: &str) -> Vec<String> {
+    let mut all = vec![mark.to_owned(), hex::encode(mark), hex::encode_upper(mark)];
+    for offset in 0..3 {
+        let text = STANDARD_NO_PAD.encode([&b"..."[..offset], mark.as_bytes()].concat());
+        // The first and the last character may also hold bits of what stands beside it.
+        all.push(text[(offset * 4).div_ceil(3)..(offset + mark.len()) * 4 / 3].to_owned());
+    }
+    all
+}
+
+/// The first of these that is in a text, and what stands before it.
+pub fn found(spellings: &[String], text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    spellings.iter().find_map(|spelling| {
+        let before: Vec<char> = text[..text.find(spelling)?].chars().rev().take(200).collect();
+        Some(format!("{spelling}, after: {}", before.into_iter().rev().collect::<String>()))
+    })
+}
+
 #[track_caller]
-fn assert_clean(what: &str, text: &str) {
-    for mark in MARKS {
-        if let Some(at) = text.find(mark) {
-            let around: String = text[..at].chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
-            panic!("{mark} is in {what}, after: {around}");
-        }
+fn assert_clean(what: &str, text: impl AsRef<[u8]>) {
+    static SPELLINGS: OnceLock<Vec<String>> = OnceLock::new();
+    let spellings = SPELLINGS.get_or_init(|| MARKS.iter().flat_map(|mark| spellings(mark)).collect());
+    if let Some(found) = found(spellings, text.as_ref()) {
+        panic!("in {what} there is {found}");
     }
 }
 
@@ -89,7 +114,7 @@ async fn no_key_token_or_signature_is_ever_written_or_said() {
     let mut runs: Vec<(String, Run)> = Vec::new();
     let mut run = async |world: &World, args: &[&str]| {
         let mut command = world.command(args);
-        command.env("CDN_USAGED_LOG", "trace").env("RUST_BACKTRACE", "1");
+        command.env("CDN_USAGED_LOG", "trace").env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
         let run = crate::common::finish(&mut command).await;
         assert!(!run.stderr.contains("panicked"), "{run}");
         let code = run.code();
@@ -145,11 +170,77 @@ async fn no_key_token_or_signature_is_ever_written_or_said() {
     for table in crate::common::TABLES {
         assert_clean(table, &world.dump(table).await.concat());
     }
-    for file in world.published() {
-        let bytes = fs::read(world.file(&file)).unwrap();
-        assert_clean(&file, &String::from_utf8_lossy(&bytes));
-    }
     assert_eq!(world.published().len(), 3);
+    assert_eq!(world.number("SELECT count(*) FROM downloads WHERE link IS NOT NULL").await, 0);
+    assert_clean_folder(&world);
+}
+
+/// No file of the state folder holds anything: neither a published one, nor what the database has deleted.
+#[track_caller]
+fn assert_clean_folder(world: &World) {
+    let (mut folders, mut files) = (vec![world.state_dir()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            assert_clean(&path.display().to_string(), fs::read(&path).unwrap());
+            files += 1;
+        }
+    }
+    assert!(files > 2, "there were {files} files");
+}
+
+#[tokio::test]
+async fn what_the_daemon_says_serves_and_leaves_behind_holds_no_secret() {
+    let mut world = World::start().await;
+    world.set("download.max_attempts", "2");
+    world.set("download.idle_timeout", "\"200ms\"");
+    world.add_account("sts", AccountSpec::new(ID, SECRET).with_token(TOKEN), &[DETAIL]);
+    let http = world.serve_http();
+    add_failing_tasks(&world);
+    // More than one page of the database, so that some are freed as well.
+    for n in 0..120 {
+        let task = TaskSpec::default().with_id(format!("many-{n}")).with_link(LinkMode::Style(LinkStyle::V4WithToken));
+        world.cloud.add_task(ID, DETAIL, task);
+    }
+    for id in ["many-0", "many-20", "many-40", "good"] {
+        world.cloud.script_oss(OssMatch::Task(id.to_owned()), OssFault::StallAt(3), 1);
+    }
+    let start = |world: &World| {
+        let mut command = world.command(["run"]);
+        Running::start(command.env("CDN_USAGED_LOG", "trace").env("RUST_LOG", "trace"))
+    };
+    let daemon = start(&world);
+    daemon.await_events("download.retrying", 1).await;
+    daemon.signal(Signal::KILL);
+    assert_clean("the log of the killed daemon", daemon.end().await.stderr);
+
+    let daemon = start(&world);
+    let waiting = "SELECT count(*) FROM downloads WHERE state NOT IN ('stored', 'abandoned')";
+    daemon.until("nothing waits", async || world.number(waiting).await == 0).await;
+    assert_eq!(world.count("stored").await, 122);
+    let message = format!("AccessKeySecret={SECRET} SecurityToken={TOKEN} https://h.example/x?Signature=MARKsig30");
+    let error = ApiError::new("SignatureDoesNotMatch", 400).with_message(message);
+    world.cloud.script_gateway(GatewayMatch::Account(ID.to_owned()), GatewayFault::Error(error), u32::MAX);
+    daemon.await_events("credentials.rejected", 1).await;
+    daemon.await_events("poll.failed", 1).await;
+    for path in ["/healthz", "/metrics", "/livez"] {
+        let (_, body) = get(&http, path).await.unwrap();
+        assert_clean(path, body);
+    }
+    let health = get(&http, "/healthz").await.unwrap().1;
+    assert!(health.contains("SignatureDoesNotMatch"), "{health}");
+    // A key that is put there wrongly, while it runs.
+    fs::write(world.key_file("sts", "secret"), format!("{SECRET} {SECRET}\nMARKsecret\n")).unwrap();
+    daemon.await_more("poll.failed", 2).await;
+    daemon.signal(Signal::HUP);
+    daemon.await_events("config.reloaded", 1).await;
+    assert_clean("the log of the daemon", daemon.stop().await.stderr);
+    assert_eq!(world.number("SELECT count(*) FROM downloads WHERE link IS NOT NULL").await, 0);
+    assert_clean_folder(&world);
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! One request and its answer, judged.
 
-use std::error::Error as _;
-
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use reqwest::{
     Response, StatusCode,
@@ -15,6 +13,7 @@ use crate::{
         hint,
     },
     clock,
+    egress::{Trouble, describe},
     text::redact,
 };
 
@@ -35,8 +34,10 @@ pub enum Unreadable {
 pub(super) async fn exchange(http: &reqwest::Client, request: reqwest::Request) -> Result<Answer, Failure> {
     let origin = request.url().origin().ascii_serialization();
     let mut response = http.execute(request).await.map_err(|error| {
-        let advice = error.is_connect().then_some("; check the account's endpoint, DNS and the proxy");
-        Failure::local(Disposition::Retry, format!("{origin} cannot be reached: {}", chain(error)), advice)
+        let is_connect = error.is_connect();
+        let Trouble { what, advice } = describe(error);
+        let advice = advice.or(is_connect.then_some("; check the account's endpoint, DNS and the proxy"));
+        Failure::local(Disposition::Retry, format!("{origin} cannot be reached: {}", redact(&what)), advice)
     })?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let body = read_body(&mut response).await?;
@@ -98,11 +99,9 @@ pub fn http_date(text: &str) -> Option<Timestamp> {
 async fn read_body(response: &mut Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     // Ends: every chunk has at least one byte, and there is room for so many.
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|e| Failure::local(Disposition::Retry, format!("the answer broke off: {}", chain(e)), None))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|e| {
+        Failure::local(Disposition::Retry, format!("the answer broke off: {}", redact(&describe(e).what)), None)
+    })? {
         if body.len() + chunk.len() > BODY_MAX_BYTES {
             let what = format!("the answer has more than {} MiB", BODY_MAX_BYTES / (1024 * 1024));
             return Err(Failure::local(Disposition::Fatal, what, Some("; check the account's endpoint and the proxy")));
@@ -110,22 +109,4 @@ async fn read_body(response: &mut Response) -> Result<Vec<u8>, Failure> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The error and what caused it, without the URL: the library's own text says neither DNS nor TLS, but the query.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    // Ten deep is more than any real chain; a ring must not hang us.
-    for _ in 0..10 {
-        let Some(cause) = source else { break };
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    redact(&text).into_owned()
 }

@@ -181,3 +181,24 @@ async fn the_log_of_a_database_that_was_moved_away_is_not_replayed_into_a_new_on
     assert_eq!(one::<i64>(&store, "SELECT count(*) FROM tasks").await, 0);
     store.close().await;
 }
+
+#[tokio::test]
+async fn after_a_clean_stop_nothing_of_a_link_that_is_of_no_use_is_left_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let ids: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    let rows: Vec<_> = ids.iter().map(|id| row(id, "success")).collect();
+    apply(&store, &rows, at(0)).await;
+    assert_eq!(one::<i64>(&store, "SELECT count(*) FROM downloads WHERE link IS NOT NULL").await, 200);
+    // Rows that grow move to other pages, and their old bytes stay in gaps.
+    for sql in [
+        "UPDATE downloads SET link = link || '&x-oss-signature=MARK' || hex(zeroblob(100))",
+        "UPDATE downloads SET error = hex(zeroblob(300)) WHERE rowid % 2 = 0",
+        "UPDATE downloads SET link = NULL, error = NULL",
+    ] {
+        sqlx::query(sql).execute(&store.writer).await.unwrap();
+    }
+    store.close().await;
+    let bytes = std::fs::read(dir.path().join("usage.db")).unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("MARK"), "a link is left behind");
+}

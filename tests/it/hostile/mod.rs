@@ -1,3 +1,8 @@
-//! What the network says decides neither a path, nor an address, nor what a terminal does; and TLS and proxies.
+//! What somebody else controls: names, addresses, certificates, what stands between.
 
 mod addresses;
+mod front;
+mod names;
+mod proxies;
+mod terminal;
+mod tls;
