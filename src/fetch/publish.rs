@@ -171,6 +171,14 @@ impl Area {
         &self.root
     }
 
+    /// Makes the folder of unfinished files again if it was lost. The root is not: it may be a disk that is not mounted, and
+    /// would be written beside. What cannot be made is met again when an unfinished file is opened.
+    pub fn make_incoming(&self) {
+        if let Err(e) = self.folder(&[INCOMING]) {
+            tracing::debug!("{}: {e}", self.root.join(INCOMING).display());
+        }
+    }
+
     /// Where the unfinished file of a task is.
     #[must_use]
     pub fn partial(&self, task: &TaskKey) -> PathBuf {
@@ -316,7 +324,10 @@ impl Area {
     /// Opens a published file without following links and without waiting for a pipe's other end.
     fn find(&self, path: &str) -> io::Result<Option<File>> {
         let Some((folders, name)) = split(path) else { return Err(not_below(path)) };
-        let mut folder = rustix::fs::open(&self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut folder = match rustix::fs::open(&self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened?,
+        };
         for name in folders {
             folder = match open_folder(&folder, name) {
                 Err(Errno::NOENT) => return Ok(None),

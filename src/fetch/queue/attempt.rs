@@ -78,14 +78,13 @@ impl Queue {
         place: &Place,
     ) -> Result<Outcome, TransferError> {
         let partial = self.area.partial(&job.key);
-        // Only what is there may be unchanged: a file that was lost is fetched whole.
-        let is_there = match &job.stored_file {
-            Some((path, bytes)) => {
-                let (area, path, bytes) = (self.area.clone(), path.clone(), *bytes);
-                blocking(move || area.size(&path).is_ok_and(|found| found == Some(bytes))).await
-            }
-            None => false,
-        };
+        let (area, stored) = (self.area.clone(), job.stored_file.clone());
+        let is_there = blocking(move || {
+            area.make_incoming();
+            // Only what is there may be unchanged: a file that was lost is fetched whole.
+            stored.is_some_and(|(path, bytes)| area.size(&path).is_ok_and(|found| found == Some(bytes)))
+        })
+        .await;
         let if_none_match = job.stored_etag.as_deref().filter(|_| job.recheck && is_there);
         let request = Request {
             link: &job.link,
