@@ -385,21 +385,32 @@ fn make_folder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
 }
 
 fn rename_noreplace(from: &Path, folder: &OwnedFd, name: &str) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, from, folder, name, RenameFlags::NOREPLACE) {
-        // The kernel or the file system cannot: a link never replaces either.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            rustix::fs::linkat(CWD, from, folder, name, AtFlags::empty())?;
-            rustix::fs::unlinkat(CWD, from, AtFlags::empty())
-        }
-        done => done,
-    }
+    or_link(
+        rustix::fs::renameat_with(CWD, from, folder, name, RenameFlags::NOREPLACE),
+        || rustix::fs::linkat(CWD, from, folder, name, AtFlags::empty()),
+        || rustix::fs::unlinkat(CWD, from, AtFlags::empty()),
+    )
 }
 
 fn rename_noreplace_at(from: &OwnedFd, old: &str, to: &OwnedFd, new: &str) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
+    or_link(
+        rustix::fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE),
+        || rustix::fs::linkat(from, old, to, new, AtFlags::empty()),
+        || rustix::fs::unlinkat(from, old, AtFlags::empty()),
+    )
+}
+
+/// Where the kernel or the file system cannot rename without replacing: a link never replaces either. A crash between the
+/// two leaves both names, never none.
+fn or_link(
+    renamed: Result<(), Errno>,
+    link: impl FnOnce() -> Result<(), Errno>,
+    unlink: impl FnOnce() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    match renamed {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            rustix::fs::linkat(from, old, to, new, AtFlags::empty())?;
-            rustix::fs::unlinkat(from, old, AtFlags::empty())
+            link()?;
+            unlink()
         }
         done => done,
     }

@@ -16,6 +16,7 @@ use crate::{
         transfer::{Fetched, Limits, Outcome, Request, TransferError, transfer},
     },
     model::{
+        age::age,
         backoff,
         download::{AfterFailure, AttemptResult, Reason, after_failure},
         filename::relative_path,
@@ -221,7 +222,7 @@ impl Queue {
 
     async fn fail(&self, settings: &Settings, job: &Job, error: TransferError) -> Result<AttemptResult, StoreError> {
         let now = clock::now();
-        let link_age = now.duration_since(job.link_at);
+        let link_age = age(job.link_at, now);
         let retry = &settings.retry;
         let host_pause = |failures| backoff::delay(retry.base, retry.max, failures, None, rand::random());
         let paid_by_another = settings.mode == Mode::Daemon

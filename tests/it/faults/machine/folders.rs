@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::common::{World, csv_path};
+use super::system;
+use crate::common::{World, csv_path, finish};
 
 #[tokio::test]
 async fn a_state_directory_that_is_missing_is_made_also_after_it_was_lost() {
@@ -54,5 +55,31 @@ async fn a_download_folder_that_is_deleted_under_a_daemon_is_said_and_once_it_is
     daemon.until("the first is back", async || world.published().len() == 3).await;
     world.until_stored(&daemon, 3).await;
     daemon.stop().await;
+    world.assert_whole().await;
+}
+
+#[tokio::test]
+async fn a_file_system_that_cannot_rename_without_replacing_is_good_enough() {
+    if !system("strace", &["-f", "true"]) {
+        eprintln!("skipped: strace, which takes the call away, is not there or not permitted");
+        return;
+    }
+    let world = World::start().await;
+    world.add_small(&["1", "2"]);
+    // Somebody else's file, in the place of the second: the link must not replace it.
+    fs::create_dir_all(world.downloads().join("main/usage-detail")).unwrap();
+    fs::write(world.file(&csv_path("2")), "not ours").unwrap();
+    let once = world.command(["once"]);
+    let mut traced = tokio::process::Command::new("strace");
+    traced
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e", "inject=renameat2:error=EINVAL"])
+        .arg(once.as_std().get_program())
+        .args(once.as_std().get_args())
+        .current_dir(world.path());
+    finish(&mut traced).await.expect(0);
+    let second = csv_path("2").replace(".csv", ".r2.csv");
+    assert_eq!(world.published(), [csv_path("1"), csv_path("2"), second]);
+    assert_eq!(fs::read_to_string(world.file(&csv_path("2"))).unwrap(), "not ours");
+    assert!(world.partials().is_empty());
     world.assert_whole().await;
 }
