@@ -56,7 +56,7 @@ async fn descriptors_that_run_out_hold_the_work_up_until_there_are_some() {
 async fn a_daemon_with_too_few_descriptors_for_its_slots_stores_everything_all_the_same() {
     let mut world = hasty().await;
     world.set("download.concurrency", "16");
-    world.cloud.settings().set_oss_latency(Duration::from_millis(20));
+    world.cloud.settings().set_oss_latency(Duration::from_millis(100));
     let ids: Vec<String> = (1..=24).map(|n| n.to_string()).collect();
     world.add_small(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     let daemon = Running::start(&mut world.after("ulimit -n 28", &["run"]));
