@@ -181,3 +181,41 @@ async fn the_log_of_a_database_that_was_moved_away_is_not_replayed_into_a_new_on
     assert_eq!(one::<i64>(&store, "SELECT count(*) FROM tasks").await, 0);
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_ends_by_itself_costs_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    // What a full disk does, or one that errs, in the middle of a transaction.
+    let ends = "CREATE TRIGGER ends BEFORE INSERT ON tasks BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
+    sqlx::query(ends).execute(&store.writer).await.unwrap();
+    let rows = [row("1", "success")];
+    for _ in 0..3 {
+        let full = store.apply_page(&listing(), 1, &rows, &[], None, None, at(0)).await.unwrap_err().to_string();
+        assert!(full.contains("full"), "{full}");
+    }
+    sqlx::query("DROP TRIGGER ends").execute(&store.writer).await.unwrap();
+    apply(&store, &rows, at(0)).await;
+    assert_eq!(one::<i64>(&store, "SELECT count(*) FROM tasks").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_has_lost_its_name_is_not_writable_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let (path, aside) = (dir.path().join("usage.db"), dir.path().join("aside.db"));
+    std::fs::copy(&path, &aside).unwrap();
+    for replaced in [true, false] {
+        store.is_in_place().await.unwrap();
+        store.is_writable().await.unwrap();
+        let kept = dir.path().join("kept.db");
+        std::fs::rename(&path, &kept).unwrap();
+        if replaced {
+            std::fs::rename(&aside, &path).unwrap();
+        }
+        for verdict in [store.is_in_place().await, store.is_writable().await] {
+            assert!(matches!(verdict, Err(Unwritable::Elsewhere { .. })), "{verdict:?}");
+        }
+        std::fs::rename(&kept, &path).unwrap();
+    }
+}
