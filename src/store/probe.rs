@@ -27,7 +27,7 @@ pub enum Unwritable {
         /// Why not.
         source: std::io::Error,
     },
-    /// Another file has its name.
+    /// The file that was opened has lost its name.
     #[error(
         "the database {path} was moved, removed or replaced while it was open: what is written goes to a file without \
          that name"
