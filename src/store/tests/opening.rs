@@ -203,19 +203,21 @@ async fn a_transaction_that_sqlite_ends_by_itself_costs_no_other() {
 async fn a_database_that_has_lost_its_name_is_not_writable_any_more() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
-    let (path, aside) = (dir.path().join("usage.db"), dir.path().join("aside.db"));
-    std::fs::copy(&path, &aside).unwrap();
+    let path = dir.path().join("usage.db");
+    let (kept, other) = (dir.path().join("kept.db"), dir.path().join("other.db"));
+    std::fs::hard_link(&path, &kept).unwrap();
+    std::fs::copy(&path, &other).unwrap();
     for replaced in [true, false] {
         store.is_in_place().await.unwrap();
         store.is_writable().await.unwrap();
-        let kept = dir.path().join("kept.db");
-        std::fs::rename(&path, &kept).unwrap();
+        std::fs::remove_file(&path).unwrap();
         if replaced {
-            std::fs::rename(&aside, &path).unwrap();
+            std::fs::hard_link(&other, &path).unwrap();
         }
         for verdict in [store.is_in_place().await, store.is_writable().await] {
             assert!(matches!(verdict, Err(Unwritable::Elsewhere { .. })), "{verdict:?}");
         }
-        std::fs::rename(&kept, &path).unwrap();
+        let _ = std::fs::remove_file(&path);
+        std::fs::hard_link(&kept, &path).unwrap();
     }
 }

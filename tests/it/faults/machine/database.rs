@@ -116,7 +116,7 @@ async fn a_database_that_is_removed_or_replaced_under_a_daemon_ends_it_and_the_n
         back_up(&world).await;
         fs::remove_file(world.database()).unwrap();
         if replaced {
-            fs::rename(backup(&world), world.database()).unwrap();
+            fs::copy(backup(&world), world.database()).unwrap();
         }
         let run = daemon.end().await.expect(1);
         assert!(run.complaint().contains("moved, removed or replaced"), "{run}");
