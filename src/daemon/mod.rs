@@ -34,7 +34,7 @@ use crate::{
     notify::Notifier,
     observer::Observer,
     poll::{AccountGate, ListingLoop},
-    store::Store,
+    store::{Store, Unwritable},
     text::count,
 };
 
@@ -60,6 +60,9 @@ pub enum DaemonError {
     /// The queue failed, and not for want of the database.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The database is not where it was opened.
+    #[error(transparent)]
+    Moved(#[from] Unwritable),
     /// A task ended that never should.
     #[error("{0} ended by itself")]
     Ended(&'static str),
@@ -245,7 +248,7 @@ impl Daemon {
                         return Err(DaemonError::Ended("the loop of a listing"));
                     }
                 }
-                _ = tick.tick() => self.look_after().await,
+                _ = tick.tick() => self.look_after().await?,
             }
         }
     }
@@ -255,8 +258,12 @@ impl Daemon {
         self.accounts.values().map(|a| a.config.exports.len()).sum()
     }
 
-    /// Feeds the watchdog while everything turns, and says how things are.
-    async fn look_after(&self) {
+    /// Feeds the watchdog while everything turns, and says how things are. A database that has lost its name ends the
+    /// daemon: the next start opens what has the name then, and finds the files again; to go on would be to forget.
+    async fn look_after(&self) -> Result<(), DaemonError> {
+        if let Err(e @ Unwritable::Elsewhere { .. }) = self.store.is_in_place().await {
+            return Err(e.into());
+        }
         let since_beat = clock::instant().saturating_duration_since(self.queue.last_beat());
         if since_beat < QUEUE_HANGS_AFTER {
             self.notifier.watchdog();
@@ -277,5 +284,6 @@ impl Daemon {
                 waiting.wanted,
             ));
         }
+        Ok(())
     }
 }

@@ -171,6 +171,14 @@ impl Area {
         &self.root
     }
 
+    /// Makes the folder of unfinished files again if it was lost. The root is not: it may be a disk that is not mounted, and
+    /// would be written beside. What cannot be made is met again when an unfinished file is opened.
+    pub fn make_incoming(&self) {
+        if let Err(e) = self.folder(&[INCOMING]) {
+            tracing::debug!("{}: {e}", self.root.join(INCOMING).display());
+        }
+    }
+
     /// Where the unfinished file of a task is.
     #[must_use]
     pub fn partial(&self, task: &TaskKey) -> PathBuf {
@@ -316,7 +324,10 @@ impl Area {
     /// Opens a published file without following links and without waiting for a pipe's other end.
     fn find(&self, path: &str) -> io::Result<Option<File>> {
         let Some((folders, name)) = split(path) else { return Err(not_below(path)) };
-        let mut folder = rustix::fs::open(&self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut folder = match rustix::fs::open(&self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened?,
+        };
         for name in folders {
             folder = match open_folder(&folder, name) {
                 Err(Errno::NOENT) => return Ok(None),
@@ -374,21 +385,32 @@ fn make_folder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
 }
 
 fn rename_noreplace(from: &Path, folder: &OwnedFd, name: &str) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, from, folder, name, RenameFlags::NOREPLACE) {
-        // The kernel or the file system cannot: a link never replaces either.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            rustix::fs::linkat(CWD, from, folder, name, AtFlags::empty())?;
-            rustix::fs::unlinkat(CWD, from, AtFlags::empty())
-        }
-        done => done,
-    }
+    or_link(
+        rustix::fs::renameat_with(CWD, from, folder, name, RenameFlags::NOREPLACE),
+        || rustix::fs::linkat(CWD, from, folder, name, AtFlags::empty()),
+        || rustix::fs::unlinkat(CWD, from, AtFlags::empty()),
+    )
 }
 
 fn rename_noreplace_at(from: &OwnedFd, old: &str, to: &OwnedFd, new: &str) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
+    or_link(
+        rustix::fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE),
+        || rustix::fs::linkat(from, old, to, new, AtFlags::empty()),
+        || rustix::fs::unlinkat(from, old, AtFlags::empty()),
+    )
+}
+
+/// Where the kernel or the file system cannot rename without replacing: a link never replaces either. A crash between the
+/// two leaves both names, never none.
+fn or_link(
+    renamed: Result<(), Errno>,
+    link: impl FnOnce() -> Result<(), Errno>,
+    unlink: impl FnOnce() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    match renamed {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            rustix::fs::linkat(from, old, to, new, AtFlags::empty())?;
-            rustix::fs::unlinkat(from, old, AtFlags::empty())
+            link()?;
+            unlink()
         }
         done => done,
     }

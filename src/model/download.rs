@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    age::age,
     link::SignedUrl,
     observe::Kind,
     task::{Status, TaskSnapshot},
@@ -244,7 +245,7 @@ pub fn on_listed(
                 (None, Some(_)) => true,
                 (_, None) => false,
             };
-            let rested = q.rechecked_at.is_none_or(|last| now.duration_since(last).abs() >= RECHECK_AT_MOST_EVERY);
+            let rested = q.rechecked_at.is_none_or(|last| age(last, now) >= RECHECK_AT_MOST_EVERY);
             // A task that was something else meanwhile has been worked on, whatever its update time says.
             let worked_on = newer || q.reissued_at.is_some() || kind == Some(Kind::Status);
             let is_owed = q.reissued_at.is_some_and(|at| q.rechecked_at.is_none_or(|last| last < at));
@@ -252,7 +253,8 @@ pub fn on_listed(
             if look && seen.link.is_some() { Some(Change::Recheck) } else { note() }
         }
         DownloadState::Abandoned => {
-            let revived = kind.is_some() || revive_before.is_some_and(|before| q.changed_at < before);
+            let revived =
+                kind.is_some() || revive_before.is_some_and(|before| age(q.changed_at, now) > age(before, now));
             revived.then_some(Change::Restart)
         }
     }

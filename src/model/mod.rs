@@ -3,6 +3,7 @@
 //! Two independent facts are two types: [`task::Status`] is what the service says (an open set), and
 //! [`download::DownloadState`] is what this program did (a closed set).
 
+pub mod age;
 pub mod backoff;
 pub mod download;
 pub mod filename;

@@ -4,7 +4,10 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::task::{Status, TaskSnapshot};
+use super::{
+    age::age,
+    task::{Status, TaskSnapshot},
+};
 
 /// An unfinished task whose update time keeps moving is recorded at most this often: some services touch a running
 /// job every few seconds, and a year of that is no history.
@@ -152,12 +155,7 @@ fn is_newer(known: Option<Timestamp>, seen: Option<Timestamp>) -> bool {
 }
 
 fn may_record_update(known: &Known, now: Timestamp) -> bool {
-    known.status.is_finished()
-        || known.update_recorded_at.is_none_or(|last| {
-            let since = now.duration_since(last);
-            // A clock that was set back must not silence the record for as long as it was ahead.
-            since >= UPDATED_AT_MOST_EVERY || since < SignedDuration::ZERO
-        })
+    known.status.is_finished() || known.update_recorded_at.is_none_or(|last| age(last, now) >= UPDATED_AT_MOST_EVERY)
 }
 
 #[cfg(test)]

@@ -336,7 +336,8 @@ pub enum Total {
 pub fn judge_total(total: u64, previous: Option<u64>, since: Option<Timestamp>, now: Timestamp) -> Total {
     let Some(previous) = previous else { return Total::Plausible };
     let shrunk = (total == 0 && previous > 0) || (previous >= SUSPECT_FROM && total.saturating_mul(2) < previous);
-    let since = since.unwrap_or(now);
+    // After a clock was set back the suspicion begins again, rather than last for as long as it was ahead.
+    let since = since.unwrap_or(now).min(now);
     if shrunk && now.duration_since(since) < SUSPECT_FOR {
         Total::Suspect { previous, since }
     } else {

@@ -247,6 +247,14 @@ fn a_listing_that_is_suddenly_empty_or_under_half_is_suspect_for_a_day() {
 }
 
 #[test]
+fn a_suspicion_that_lies_ahead_of_the_clock_begins_anew_and_lasts_a_day() {
+    let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+    let ahead = now + SignedDuration::from_hours(24 * 365);
+    assert_eq!(judge_total(0, Some(5), Some(ahead), now), Total::Suspect { previous: 5, since: now });
+    assert_eq!(judge_total(0, Some(5), Some(now), now + SUSPECT_FOR), Total::Plausible);
+}
+
+#[test]
 fn two_consistent_sweeps_far_enough_apart_make_a_task_unlisted() {
     let began: Timestamp = "2026-01-01T00:10:00Z".parse().unwrap();
     let minute = SignedDuration::from_mins(1);

@@ -18,6 +18,7 @@ use super::{PollError, Poller};
 use crate::{
     cdn::{CallError, Disposition},
     clock, events,
+    model::age::age,
     observer::Turn,
     store::StoreError,
 };
@@ -187,10 +188,8 @@ impl ListingLoop {
         let interval = self.interval().await?;
         // Else the wait would be held against the listing.
         self.poller.observer.waits(&self.poller.listing, interval);
-        let since = last.map(|last| Duration::from_millis(clock::millis_between(last, now)));
-        // A clock that was set back must not delay it: what lies ahead counts as now.
-        let ahead = last.is_some_and(|last| last > now);
-        Ok(clock::instant() + since.filter(|_| !ahead).map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
+        let since = last.map(|last| age(last, now).unsigned_abs());
+        Ok(clock::instant() + since.map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
     }
 
     async fn interval(&self) -> Result<Duration, StoreError> {
@@ -233,9 +232,8 @@ impl ListingLoop {
         let now = clock::now();
         let known = self.poller.store.listing(&self.poller.listing).await?.unwrap_or_default();
         let every = SignedDuration::try_from(self.poller.config.full_sweep_interval).unwrap_or(SignedDuration::MAX);
-        // Absolute, so that a clock that was set back does not put sweeps off. Other sweeps do not either: what
-        // is abandoned comes back with those of the beat alone.
-        let beat = known.last_beat_at.is_none_or(|last| now.duration_since(last).abs() >= every);
+        // Other sweeps do not put it off: what is abandoned comes back with those of the beat alone.
+        let beat = known.last_beat_at.is_none_or(|last| age(last, now) >= every);
         if beat || known.sweep_due {
             let revive_before = beat.then_some(now);
             let report = self.poller.full_sweep(revive_before, stop).await?;

@@ -120,7 +120,8 @@ impl Store {
             &job.key,
             "begin an attempt",
             sqlx::query(
-                "UPDATE downloads SET attempt = attempt + 1, active_since = ?4,
+                // A time ahead is of a clock that has been set back: what was noted then came before this attempt.
+                "UPDATE downloads SET attempt = attempt + 1, active_since = ?4, reissued_at = min(reissued_at, ?4),
                         changed_at = iif(state = 'pending', ?4, changed_at), state = iif(state = 'pending', 'active', state)
                  WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NULL",
             ),

@@ -27,7 +27,7 @@ pub use self::{
     lock::{Lock, LockError},
     observe::{Applied, RawRow, Recorded},
     open::OpenError,
-    probe::Unwritable,
+    probe::{FileId, Unwritable},
     publish::{CutOff, Intent, Published},
     waiting::Waiting,
 };
@@ -40,6 +40,8 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     path: PathBuf,
+    /// Which file that was when it was opened.
+    file: FileId,
 }
 
 /// A statement that failed, or a database that holds what it must not.

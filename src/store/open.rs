@@ -15,7 +15,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::Store;
+use super::{FileId, Store};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -118,10 +118,12 @@ impl Store {
             .pragma("cache_size", "-2048")
             .disable_statement_logging();
         let refused = |e: sqlx::Error| broken(&path, &e);
-        let writer = lasting(1).min_connections(1).connect_with(options.clone()).await.map_err(refused)?;
+        let writer =
+            usable_again(lasting(1).min_connections(1)).connect_with(options.clone()).await.map_err(refused)?;
         MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
         let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
-        Ok(Self { writer, readers, path })
+        let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
+        Ok(Self { writer, readers, path, file })
     }
 
     /// Opens it for reading only: never writes, works beside a daemon and without permission to write.
@@ -133,7 +135,8 @@ impl Store {
         let Some(size) = length(&path)? else { return Err(OpenError::Absent { path }) };
         inspect(&path, size).await?;
         let readers = pool_of_readers(reading(&path)).await.map_err(|e| broken(&path, &e))?;
-        Ok(Self { writer: readers.clone(), readers, path })
+        let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
+        Ok(Self { writer: readers.clone(), readers, path, file })
     }
 
     /// Closes it so that a reader without write permission can open it: the log is written back and the file leaves
@@ -185,6 +188,18 @@ fn reading(path: &Path) -> SqliteConnectOptions {
 /// Connections that stay: while one is open, nobody can take the database out of WAL mode under a daemon.
 fn lasting(connections_max: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections_max).idle_timeout(None).max_lifetime(None)
+}
+
+/// A full disk or a failing one makes SQLite roll back by itself; the rollback that follows then fails, and the connection
+/// counts itself in a transaction for ever, in which no other can begin. Such a one is replaced.
+fn usable_again(pool: SqlitePoolOptions) -> SqlitePoolOptions {
+    pool.after_release(|connection, _| {
+        Box::pin(async move {
+            // A rollback that was only asked for has been done once this is answered.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
@@ -308,7 +323,7 @@ async fn inspect_with(db: &mut SqliteConnection, path: &Path, size: u64) -> Resu
     Ok(())
 }
 
-/// Names what SQLite refuses: 8 is SQLITE_READONLY, 11 is SQLITE_CORRUPT, 26 is SQLITE_NOTADB.
+/// Names what SQLite refuses: 8 is SQLITE_READONLY, 11 is SQLITE_CORRUPT, 13 is SQLITE_FULL, 26 is SQLITE_NOTADB.
 fn broken(path: &Path, error: &sqlx::Error) -> OpenError {
     let path = path.to_path_buf();
     let code = error.as_database_error().and_then(|e| e.code().and_then(|c| c.parse::<i64>().ok()));
@@ -317,6 +332,7 @@ fn broken(path: &Path, error: &sqlx::Error) -> OpenError {
         Some(code) if code & 0xFF == 8 => {
             OpenError::Unusable { path, detail: format!("{error}; run this as the user that owns it") }
         }
+        Some(code) if code & 0xFF == 13 => OpenError::Unusable { path, detail: format!("{error}; free some space") },
         _ => OpenError::Unusable { path, detail: error.to_string() },
     }
 }

@@ -56,6 +56,31 @@ fn a_taken_name_is_left_alone() {
 }
 
 #[test]
+fn where_a_rename_cannot_keep_from_replacing_a_link_does_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    let there = |path: &Path| fs::read_to_string(path).ok();
+    let move_after = |error| {
+        or_link(
+            Err(error),
+            || rustix::fs::linkat(CWD, &old, CWD, &new, AtFlags::empty()),
+            || rustix::fs::unlinkat(CWD, &old, AtFlags::empty()),
+        )
+    };
+    for error in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP] {
+        fs::write(&old, "whole").unwrap();
+        move_after(error).unwrap();
+        assert_eq!((there(&old), there(&new)), (None, Some("whole".to_owned())));
+        fs::write(&old, "another").unwrap();
+        assert_eq!(move_after(error), Err(Errno::EXIST));
+        assert_eq!((there(&old).unwrap(), there(&new).unwrap()), ("another".to_owned(), "whole".to_owned()));
+        fs::remove_file(&new).unwrap();
+    }
+    assert_eq!(move_after(Errno::NOSPC), Err(Errno::NOSPC));
+    assert!(there(&old).is_some() && there(&new).is_none(), "any other refusal is one");
+}
+
+#[test]
 fn only_plain_names_below_the_root_are_written() {
     let (dir, area) = area();
     let partial = unfinished(&area, "1", b"x");

@@ -16,6 +16,7 @@ use crate::{
         transfer::{Fetched, Limits, Outcome, Request, TransferError, transfer},
     },
     model::{
+        age::age,
         backoff,
         download::{AfterFailure, AttemptResult, Reason, after_failure},
         filename::relative_path,
@@ -78,14 +79,13 @@ impl Queue {
         place: &Place,
     ) -> Result<Outcome, TransferError> {
         let partial = self.area.partial(&job.key);
-        // Only what is there may be unchanged: a file that was lost is fetched whole.
-        let is_there = match &job.stored_file {
-            Some((path, bytes)) => {
-                let (area, path, bytes) = (self.area.clone(), path.clone(), *bytes);
-                blocking(move || area.size(&path).is_ok_and(|found| found == Some(bytes))).await
-            }
-            None => false,
-        };
+        let (area, stored) = (self.area.clone(), job.stored_file.clone());
+        let is_there = blocking(move || {
+            area.make_incoming();
+            // Only what is there may be unchanged: a file that was lost is fetched whole.
+            stored.is_some_and(|(path, bytes)| area.size(&path).is_ok_and(|found| found == Some(bytes)))
+        })
+        .await;
         let if_none_match = job.stored_etag.as_deref().filter(|_| job.recheck && is_there);
         let request = Request {
             link: &job.link,
@@ -222,7 +222,7 @@ impl Queue {
 
     async fn fail(&self, settings: &Settings, job: &Job, error: TransferError) -> Result<AttemptResult, StoreError> {
         let now = clock::now();
-        let link_age = now.duration_since(job.link_at);
+        let link_age = age(job.link_at, now);
         let retry = &settings.retry;
         let host_pause = |failures| backoff::delay(retry.base, retry.max, failures, None, rand::random());
         let paid_by_another = settings.mode == Mode::Daemon

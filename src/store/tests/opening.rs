@@ -202,3 +202,43 @@ async fn after_a_clean_stop_nothing_of_a_link_that_is_of_no_use_is_left_in_the_f
     let bytes = std::fs::read(dir.path().join("usage.db")).unwrap();
     assert!(!String::from_utf8_lossy(&bytes).contains("MARK"), "a link is left behind");
 }
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_ends_by_itself_costs_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    // What a full disk does, or one that errs, in the middle of a transaction.
+    let ends = "CREATE TRIGGER ends BEFORE INSERT ON tasks BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
+    sqlx::query(ends).execute(&store.writer).await.unwrap();
+    let rows = [row("1", "success")];
+    for _ in 0..3 {
+        let full = store.apply_page(&listing(), 1, &rows, &[], None, None, at(0)).await.unwrap_err().to_string();
+        assert!(full.contains("full"), "{full}");
+    }
+    sqlx::query("DROP TRIGGER ends").execute(&store.writer).await.unwrap();
+    apply(&store, &rows, at(0)).await;
+    assert_eq!(one::<i64>(&store, "SELECT count(*) FROM tasks").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_has_lost_its_name_is_not_writable_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let path = dir.path().join("usage.db");
+    let (kept, other) = (dir.path().join("kept.db"), dir.path().join("other.db"));
+    std::fs::hard_link(&path, &kept).unwrap();
+    std::fs::copy(&path, &other).unwrap();
+    for replaced in [true, false] {
+        store.is_in_place().await.unwrap();
+        store.is_writable().await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        if replaced {
+            std::fs::hard_link(&other, &path).unwrap();
+        }
+        for verdict in [store.is_in_place().await, store.is_writable().await] {
+            assert!(matches!(verdict, Err(Unwritable::Elsewhere { .. })), "{verdict:?}");
+        }
+        let _ = std::fs::remove_file(&path);
+        std::fs::hard_link(&kept, &path).unwrap();
+    }
+}

@@ -67,6 +67,23 @@ async fn a_clock_that_was_set_back_does_not_freeze_the_queue() {
 }
 
 #[tokio::test]
+async fn an_id_that_was_issued_anew_ahead_of_the_clock_is_looked_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, &[row("1", "success")], at(0)).await;
+    let job = claim(&store, at(1)).await.unwrap();
+    store.stored(&job, &intent("p1", 1, "aa"), at(1)).await.unwrap();
+    let anew = TaskSnapshot { created_at: Some(at(-99)), ..row("1", "success") };
+    apply(&store, &[TaskSnapshot { link: None, ..anew.clone() }], at(1000)).await;
+    // The clock is set back, and the listing shows its link.
+    apply(&store, std::slice::from_ref(&anew), at(10)).await;
+    let job = claim(&store, at(11)).await.unwrap();
+    store.unchanged(&job, &Ended::default(), at(12)).await.unwrap();
+    apply(&store, &[anew], at(20)).await;
+    assert!(claim(&store, at(21)).await.is_none(), "not at every poll until the clock has caught up");
+}
+
+#[tokio::test]
 async fn after_too_many_failures_it_is_abandoned_and_a_later_sweep_or_a_retry_brings_it_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
