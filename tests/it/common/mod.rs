@@ -54,6 +54,8 @@ struct Account {
     name: String,
     exports: Vec<Export>,
     has_token: bool,
+    /// Instead of the world's.
+    endpoint: Option<String>,
 }
 
 /// Everything that a test needs; gone when it is dropped.
@@ -107,6 +109,7 @@ impl World {
             name: name.to_owned(),
             exports: exports.to_vec(),
             has_token: keys.security_token.is_some(),
+            endpoint: None,
         });
         self.cloud.add_account(keys);
     }
@@ -158,6 +161,11 @@ impl World {
         endpoint.clone_into(&mut self.endpoint);
     }
 
+    /// An account's own endpoint.
+    pub fn set_endpoint_of(&mut self, name: &str, endpoint: &str) {
+        self.accounts.iter_mut().filter(|a| a.name == name).for_each(|a| a.endpoint = Some(endpoint.to_owned()));
+    }
+
     /// The folder of the test.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -199,7 +207,7 @@ impl World {
                 "[[account]]\nname = {:?}\nendpoint = {:?}\nexports = {exports:?}\n[account.credentials]\n\
                  source = \"files\"\naccess_key_id_file = {:?}\naccess_key_secret_file = {:?}",
                 account.name,
-                self.endpoint,
+                account.endpoint.as_ref().unwrap_or(&self.endpoint),
                 file("id"),
                 file("secret")
             );
