@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 pub use self::{
     listing_loop::{AccountGate, ListingLoop},
@@ -17,7 +18,7 @@ pub use self::{
     walk::Served,
 };
 use crate::{
-    cdn::{CallError, Client, Page},
+    cdn::{CallError, Client, Disposition, Page},
     clock, config, events,
     model::{
         observe::Kind,
@@ -72,11 +73,21 @@ impl Poller {
     }
 
     /// Reads a page. The wait for it is where a poll can be stopped; what a page changes is applied whole.
+    ///
+    /// What a service says of a page beyond its last is documented nowhere. One that it refuses has no rows: what is wrong
+    /// with every call is said of the first page.
     async fn read(&self, number: u32, stop: &CancellationToken) -> Result<(u32, Page), PollError> {
-        tokio::select! {
+        let page = tokio::select! {
             biased;
-            () = stop.cancelled() => Err(PollError::Stopped),
-            page = self.client.page(self.listing.export, number, self.config.page_size) => Ok((number, page?)),
+            () = stop.cancelled() => return Err(PollError::Stopped),
+            page = self.client.page(self.listing.export, number, self.config.page_size) => page,
+        };
+        match page {
+            Err(e) if number > 1 && e.disposition == Disposition::Fatal && e.code.is_some() => {
+                debug!(target: "cdn_usaged::poll", page = number, error = %e, "a page that is refused counts as empty");
+                Ok((number, Page { calls: e.attempts, ..Page::default() }))
+            }
+            page => Ok((number, page?)),
         }
     }
 

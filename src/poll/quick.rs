@@ -104,7 +104,9 @@ impl Quick<'_> {
             whole &= self.follow_inwards(self.last_page, -1).await?;
         }
         whole &= self.look_for(watched).await?;
-        Ok(whole)
+        // How far there was to follow is known by the total alone.
+        let is_counted = self.total.is_some_and(|total| total >= self.seen.len() as u64);
+        Ok(whole && (is_counted || !self.found_new))
     }
 
     /// Reads a page once; says whether it showed an id that was not known.

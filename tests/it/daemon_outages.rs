@@ -6,7 +6,7 @@ use cloudsim::{AccountSpec, ApiError, GatewayFault, GatewayMatch, LinkMode, Obje
 use serde_json::Value;
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
-use crate::common::{DETAIL, MAIN, Running, USAGE, World, get};
+use crate::common::{DETAIL, MAIN, USAGE, World, get};
 
 /// Nobody listens there.
 const DEAD: &str = "http://127.0.0.1:1";
@@ -15,31 +15,9 @@ fn of(events: &[Value], account: &str) -> usize {
     events.iter().filter(|e| e["account"] == account).count()
 }
 
-/// A world in which a sweep, and with it what was given up, comes often.
-async fn hasty() -> World {
-    let mut world = World::start().await;
-    world.set("poll.full_sweep_interval", "\"100ms\"");
-    world.set("retry.call_attempts", "2");
-    world
-}
-
-/// Asserts that nothing is left to do and nothing can be forgotten.
-async fn assert_all_stored(world: &World, daemon: Running, count: i64) {
-    daemon.stop().await;
-    assert_eq!(
-        world.number("SELECT count(*) FROM downloads WHERE state = 'stored' AND wanted_at IS NULL").await,
-        count
-    );
-    assert_eq!(world.number("SELECT count(*) FROM downloads").await, count);
-    assert_eq!(world.published().len(), usize::try_from(count).unwrap());
-    assert!(world.partials().is_empty());
-    world.run(&["verify"]).await.expect(0);
-    world.assert_sound().await;
-}
-
 #[tokio::test]
 async fn a_gateway_that_is_down_for_longer_than_a_call_is_tried_costs_only_time() {
-    let world = hasty().await;
+    let world = World::hasty().await;
     world.add_small(&["1", "2", "3"]);
     world.cloud.settings().set_gateway_down(true);
     let daemon = world.daemon().await;
@@ -61,24 +39,24 @@ async fn a_gateway_that_is_down_for_longer_than_a_call_is_tried_costs_only_time(
     assert_eq!(again[0]["level"], "warn", "a success in between begins the count anew");
     world.cloud.settings().set_gateway_down(false);
     world.until_stored(&daemon, 4).await;
-    assert_all_stored(&world, daemon, 4).await;
+    world.assert_all_stored(daemon, 4).await;
 }
 
 #[tokio::test]
 async fn an_object_store_that_is_down_for_longer_than_a_download_is_tried_costs_only_time() {
-    let world = hasty().await;
+    let world = World::hasty().await;
     world.add_small(&["1", "2", "3"]);
     world.cloud.settings().set_oss_down(true);
     let daemon = world.daemon().await;
     daemon.await_events("download.abandoned", 3).await;
     world.cloud.settings().set_oss_down(false);
     world.until_stored(&daemon, 3).await;
-    assert_all_stored(&world, daemon, 3).await;
+    world.assert_all_stored(daemon, 3).await;
 }
 
 #[tokio::test]
 async fn both_down_at_once_cost_only_time() {
-    let world = hasty().await;
+    let world = World::hasty().await;
     world.add_small(&["1", "2", "3"]);
     world.cloud.settings().set_oss_down(true);
     let daemon = world.daemon().await;
@@ -91,7 +69,7 @@ async fn both_down_at_once_cost_only_time() {
     daemon.await_more("poll.completed", 2).await;
     world.cloud.settings().set_oss_down(false);
     world.until_stored(&daemon, 4).await;
-    assert_all_stored(&world, daemon, 4).await;
+    world.assert_all_stored(daemon, 4).await;
 }
 
 #[tokio::test]
@@ -126,7 +104,7 @@ async fn a_host_that_cannot_be_reached_pauses_its_own_downloads_and_costs_one_at
         world.update(&format!("d{n}"), |task| task.link = LinkMode::Default);
     }
     world.until_stored(&daemon, 20).await;
-    assert_all_stored(&world, daemon, 20).await;
+    world.assert_all_stored(daemon, 20).await;
 }
 
 #[tokio::test]
@@ -237,7 +215,7 @@ async fn a_database_that_somebody_else_holds_is_waited_for() {
         .until("/livez is well", async || get(&address, "/livez").await.is_some_and(|(status, _)| status == 200))
         .await;
     assert!(std::fs::read(world.file(&crate::common::csv_path("1"))).unwrap() == object.body.to_bytes());
-    assert_all_stored(&world, daemon, 3).await;
+    world.assert_all_stored(daemon, 3).await;
 }
 
 #[tokio::test]
@@ -258,7 +236,7 @@ async fn too_little_space_is_said_once_and_only_holds_the_downloads() {
     world.set("storage.min_free", "\"1KiB\"");
     let daemon = world.daemon().await;
     world.until_stored(&daemon, 1).await;
-    assert_all_stored(&world, daemon, 1).await;
+    world.assert_all_stored(daemon, 1).await;
 }
 
 #[tokio::test]
@@ -284,5 +262,5 @@ async fn an_account_that_hears_nothing_and_one_that_may_not_ask_slow_nobody() {
     assert!(denied["error"].as_str().unwrap().contains("cdn:DescribeUserUsageDetailDataExportTask"), "{denied}");
     world.cloud.clear_scripts();
     world.until_stored(&daemon, 3).await;
-    assert_all_stored(&world, daemon, 3).await;
+    world.assert_all_stored(daemon, 3).await;
 }

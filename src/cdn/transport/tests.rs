@@ -464,3 +464,5 @@ async fn an_answer_that_breaks_off_is_no_answer() {
     raw_error(Some("")).await;
     raw_error(Some("nonsense\r\n\r\n")).await;
 }
+
+mod throttling;

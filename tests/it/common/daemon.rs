@@ -16,6 +16,27 @@ use super::{DEADLINE, LOOK_EVERY, MAIN, Run, Running, World};
 const SHOWN: usize = 60;
 
 impl World {
+    /// A world in which a sweep, and with it what was given up, comes often.
+    pub async fn hasty() -> Self {
+        let mut world = Self::start().await;
+        world.set("poll.full_sweep_interval", "\"100ms\"");
+        world.set("retry.call_attempts", "2");
+        world
+    }
+
+    /// Stops the daemon and asserts that so many tasks are stored, that nothing is left to do, and that nothing can be
+    /// forgotten.
+    pub async fn assert_all_stored(&self, daemon: Running, count: i64) {
+        daemon.stop().await;
+        let stored = "SELECT count(*) FROM downloads WHERE state = 'stored' AND wanted_at IS NULL";
+        assert_eq!(self.number(stored).await, count);
+        assert_eq!(self.number("SELECT count(*) FROM downloads").await, count);
+        assert_eq!(self.published().len(), usize::try_from(count).unwrap());
+        assert!(self.partials().is_empty());
+        self.run(&["verify"]).await.expect(0);
+        self.assert_sound().await;
+    }
+
     /// Starts the daemon and waits until it is ready, which it is without the cloud.
     pub async fn daemon(&self) -> Running {
         let daemon = self.spawn(&["run"]);
