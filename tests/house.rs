@@ -586,6 +586,7 @@ fn the_environment_is_read_in_few_places() {
         doors: &[
             ("src/config/environment.rs", "the one door for settings"),
             ("src/logging.rs", "whether a terminal wants colours"),
+            ("src/egress/proxy.rs", "whether they name proxies that the HTTP library can use"),
             ("src/egress/resolver.rs", "the customary names of proxies, which the HTTP library reads too"),
         ],
         planted: &[("src/a.rs", "fn f() { std::env::var(\"HOME\"); }"), ("src/a.rs", "use std::env::{self, vars_os};")],

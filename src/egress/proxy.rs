@@ -35,7 +35,9 @@ pub(super) fn check_environment() -> Result<(), EgressError> {
 /// Whether a value names a proxy that can be used, or none at all.
 fn is_usable(value: &str) -> bool {
     let proxy = Matcher::builder().all(value).build().intercept(&Uri::from_static("http://localhost/"));
-    value.is_empty() || proxy.is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")))
+    let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+    // The matcher leaves out a port that is no number.
+    value.is_empty() || proxy.is_some_and(|p| is_http(p.uri()) && Url::parse(&p.uri().to_string()).is_ok())
 }
 
 #[cfg(test)]

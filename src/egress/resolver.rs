@@ -144,6 +144,7 @@ mod tests {
         let policy = Arc::new(policy(&["127.0.0.1/32"]));
         let resolver = Resolver { names, policy, proxies: ProxyHosts::none() };
         builder(Surroundings::Loopback)
+            .unwrap()
             .pool_max_idle_per_host(0)
             .timeout(DEADLINE)
             .dns_resolver(Arc::new(resolver))

@@ -185,14 +185,20 @@ impl Area {
         self.root.join(INCOMING).join(partial_name(task))
     }
 
-    /// Makes a whole unfinished file durable and gives it the mode of a published one.
+    /// Makes a whole unfinished file durable and gives it the mode of a published one. One that could not be flushed is
+    /// removed: the kernel tells only once that it lost bytes, and the next flush would succeed without them.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn seal(&self, partial: &Path) -> io::Result<()> {
         let file = File::open(partial)?;
         file.set_permissions(Permissions::from_mode(FILE_MODE))?;
-        file.sync_all()
+        if let Err(error) = file.sync_all() {
+            Self::remove_unfinished(partial)?;
+            return Err(error);
+        }
+        tracing::debug!(partial = %partial.display(), "a file is whole and flushed");
+        Ok(())
     }
 
     /// Moves a sealed file to its final name, durably, unless that is taken.
@@ -209,6 +215,7 @@ impl Area {
             Err(Errno::EXIST) => return Err(PlaceError::Exists { path: path.to_owned() }),
             done => done.map_err(|e| failed(e.into()))?,
         }
+        tracing::debug!(partial = %partial.display(), path, "a file has its name");
         rustix::fs::fsync(&folder).map_err(|e| failed(e.into()))
     }
 

@@ -91,14 +91,26 @@ impl Poller {
         }
     }
 
-    /// Applies a page and says what it changed: nothing is logged that is not committed.
+    /// Applies a page of a sweep and says what it changed: nothing is logged that is not committed.
     async fn apply(&self, number: u32, page: &Page, revive_before: Option<Timestamp>) -> Result<Applied, PollError> {
-        let rejected: Vec<RawRow> =
-            page.rejected.iter().map(|r| RawRow { raw: r.raw.clone(), error: r.error.clone() }).collect();
-        let request_id = page.request_id.as_deref();
-        let now = clock::now();
+        let (rejected, request_id, now) = (raw_rows(page), page.request_id.as_deref(), clock::now());
         let applied =
             self.store.apply_page(&self.listing, number, &page.rows, &rejected, request_id, revive_before, now).await?;
+        self.applied(number, page, &applied);
+        Ok(applied)
+    }
+
+    /// As [`Poller::apply`], when other pages are not read: one that shows something new makes a sweep due.
+    async fn apply_some(&self, number: u32, page: &Page) -> Result<Applied, PollError> {
+        let (rejected, request_id, now) = (raw_rows(page), page.request_id.as_deref(), clock::now());
+        let applied = self.store.apply_some_page(&self.listing, number, &page.rows, &rejected, request_id, now).await?;
+        self.applied(number, page, &applied);
+        Ok(applied)
+    }
+
+    fn applied(&self, number: u32, page: &Page, applied: &Applied) {
+        let request_id = page.request_id.as_deref();
+        tracing::debug!(listing = %self.listing, page = number, changed = applied.recorded.len(), "a page is applied");
         for recorded in &applied.recorded {
             self.tell(recorded, request_id);
         }
@@ -112,7 +124,6 @@ impl Poller {
         if applied.queued {
             self.due.notify_one();
         }
-        Ok(applied)
     }
 
     /// Says what has been committed.
@@ -134,6 +145,10 @@ impl Poller {
         );
         self.observer.changed(&self.listing, if is_gone { "unlisted" } else { recorded.to.as_str() });
     }
+}
+
+fn raw_rows(page: &Page) -> Vec<RawRow> {
+    page.rejected.iter().map(|r| RawRow { raw: r.raw.clone(), error: r.error.clone() }).collect()
 }
 
 /// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text

@@ -116,7 +116,7 @@ impl Quick<'_> {
         }
         let (number, page) = self.poller.read(number, self.stop).await?;
         self.calls += u64::from(page.calls);
-        let applied = self.poller.apply(number, &page, None).await?;
+        let applied = self.poller.apply_some(number, &page).await?;
         self.poller.log_refreshed(&applied.refreshed, self.calls);
         self.changed += applied.recorded.len() as u64;
         self.total = page.total.or(self.total);
@@ -125,11 +125,7 @@ impl Quick<'_> {
         let pages = self.total.unwrap_or(0).div_ceil(u64::from(size)).max(1);
         self.last_page = u32::try_from(pages).unwrap_or(u32::MAX);
         self.seen.extend(page.rows.iter().map(|row| row.id.clone()));
-        if applied.shows_new() && !self.found_new {
-            // This page will show the next poll nothing new. Until what is behind it has been read, a sweep is due.
-            self.poller.store.sweep_is_due(&self.poller.listing).await?;
-            self.found_new = true;
-        }
+        self.found_new |= applied.shows_new();
         Ok(applied.shows_new())
     }
 

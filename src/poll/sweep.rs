@@ -34,6 +34,7 @@ impl Poller {
         stop: &CancellationToken,
     ) -> Result<SweepReport, PollError> {
         let (began, since) = (clock::now(), clock::instant());
+        tracing::debug!(listing = %self.listing, "a full sweep begins");
         let mut plan = Sweep::new(self.config.page_size);
         let mut flight = FuturesUnordered::new();
         let (mut pages, mut calls, mut changed) = (0_u64, 0_u64, 0_u64);

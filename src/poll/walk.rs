@@ -58,12 +58,8 @@ impl Poller {
         for number in known.iter().chain(beside.difference(&known)).take(WALK_PAGES_MAX) {
             let (number, page) = self.read(*number, stop).await?;
             calls += u64::from(page.calls);
-            let applied = self.apply(number, &page, None).await?;
+            let applied = self.apply_some(number, &page).await?;
             self.log_refreshed(&applied.refreshed, calls);
-            if applied.shows_new() {
-                // It will show the next poll nothing new, and what is behind it is not read here.
-                self.store.sweep_is_due(&self.listing).await?;
-            }
             for row in &page.rows {
                 lost.remove(&row.id);
             }

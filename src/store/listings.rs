@@ -124,20 +124,6 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that more may be new in a listing than its polls will see.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sweep_is_due(&self, listing: &ListingKey) -> Result<(), StoreError> {
-        sqlx::query("UPDATE listings SET sweep_due = 1 WHERE account = ?1 AND export = ?2")
-            .bind(listing.account.as_str())
-            .bind(listing.export.as_str())
-            .execute(&self.writer)
-            .await
-            .map_err(self.sql("note that a sweep is due"))?;
-        Ok(())
-    }
-
     /// The tasks that every poll looks for: listed, unfinished or without their link, and changed since then.
     ///
     /// # Errors

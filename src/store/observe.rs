@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// What is being done, for errors.
+const APPLY: &str = "apply a page of a listing";
+
 /// A row that could not be read, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRow {
@@ -102,9 +105,59 @@ impl Store {
         revive_before: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
-        let failed = || self.sql("apply a page of a listing");
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
-        let mut standing = self.standing(&mut tx, listing, rows).await?;
+        let mut tx = self.begin_page().await?;
+        let applied = self.apply(&mut tx, listing, page, rows, rejected, request_id, revive_before, now).await?;
+        tx.commit().await.map_err(self.sql(APPLY))?;
+        Ok(applied)
+    }
+
+    /// Applies one page of a poll that does not read them all, as [`Store::apply_page`]. When it shows an id that was not
+    /// listed, a sweep is due from then on, in the same transaction: the page will show the next poll nothing new, and what is
+    /// behind it has not been read.
+    ///
+    /// # Errors
+    /// As [`Store::apply_page`].
+    pub async fn apply_some_page(
+        &self,
+        listing: &ListingKey,
+        page: u32,
+        rows: &[TaskSnapshot],
+        rejected: &[RawRow],
+        request_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let mut tx = self.begin_page().await?;
+        let applied = self.apply(&mut tx, listing, page, rows, rejected, request_id, None, now).await?;
+        if applied.shows_new() {
+            sqlx::query("UPDATE listings SET sweep_due = 1 WHERE account = ?1 AND export = ?2 AND sweep_due = 0")
+                .bind(listing.account.as_str())
+                .bind(listing.export.as_str())
+                .execute(&mut *tx)
+                .await
+                .map_err(self.sql("note that a sweep is due"))?;
+        }
+        tx.commit().await.map_err(self.sql(APPLY))?;
+        Ok(applied)
+    }
+
+    async fn begin_page(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(self.sql(APPLY))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the two above")]
+    async fn apply(
+        &self,
+        tx: &mut SqliteConnection,
+        listing: &ListingKey,
+        page: u32,
+        rows: &[TaskSnapshot],
+        rejected: &[RawRow],
+        request_id: Option<&str>,
+        revive_before: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let failed = || self.sql(APPLY);
+        let mut standing = self.standing(tx, listing, rows).await?;
         let mut batch = Batch::default();
         for seen in rows {
             // A row that a page shows twice is judged against its first.
@@ -114,10 +167,9 @@ impl Store {
                 standing.insert(seen.id.as_str().to_owned(), after);
             }
         }
-        self.write(&mut tx, listing, &batch, request_id, now).await.map_err(failed())?;
+        self.write(tx, listing, &batch, request_id, now).await.map_err(failed())?;
         batch.applied.new_raw_rows =
-            self.write_rejected(&mut tx, listing, rejected, request_id, now).await.map_err(failed())?;
-        tx.commit().await.map_err(failed())?;
+            self.write_rejected(tx, listing, rejected, request_id, now).await.map_err(failed())?;
         Ok(batch.applied)
     }
 

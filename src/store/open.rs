@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{self, ErrorKind},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,6 +21,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// "CDNU"; the first migration sets it.
 const APPLICATION_ID: i64 = 0x4344_4E55;
+/// Where it stands in the file's header.
+const APPLICATION_ID_AT: u64 = 68;
 /// A database up to this size is checked whole at start (some 2 ms a MiB); a larger one would delay the start, and its
 /// damage shows when it is read.
 const CHECKED_AT_START_MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -69,6 +71,12 @@ pub enum OpenError {
         /// What SQLite says.
         detail: String,
     },
+    /// A process was killed while it changed the file, and its journal would have to be played back.
+    #[error("{path} was being changed when a process was cut off; `cdn-usaged once` or `cdn-usaged run` sets it right")]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+    },
     /// Anything else: permissions, a missing folder, a lock.
     #[error("cannot open the database {path}: {detail}")]
     Unusable {
@@ -98,7 +106,11 @@ impl Store {
     pub async fn open(state_dir: &Path) -> Result<Self, OpenError> {
         let path = file_name(state_dir);
         match length(&path)? {
-            Some(size) => inspect(&path, size).await?,
+            Some(size) => match inspect(&reading(&path), &path, size).await {
+                // What SQLite does with it changes nothing but what was half done.
+                Err(OpenError::CutOff { .. }) if is_ours(&path)? => inspect(&at_rest(&path), &path, size).await?,
+                verdict => verdict?,
+            },
             None => {
                 refuse_remains(&path)?;
                 create(&path).await?;
@@ -118,8 +130,7 @@ impl Store {
             .pragma("cache_size", "-2048")
             .disable_statement_logging();
         let refused = |e: sqlx::Error| broken(&path, &e);
-        let writer =
-            usable_again(lasting(1).min_connections(1)).connect_with(options.clone()).await.map_err(refused)?;
+        let writer = lasting(1).min_connections(1).connect_with(options.clone()).await.map_err(refused)?;
         MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
         let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
@@ -133,7 +144,7 @@ impl Store {
     pub async fn open_read_only(state_dir: &Path) -> Result<Self, OpenError> {
         let path = file_name(state_dir);
         let Some(size) = length(&path)? else { return Err(OpenError::Absent { path }) };
-        inspect(&path, size).await?;
+        inspect(&reading(&path), &path, size).await?;
         let readers = pool_of_readers(reading(&path)).await.map_err(|e| broken(&path, &e))?;
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
         Ok(Self { writer: readers.clone(), readers, path, file })
@@ -176,30 +187,28 @@ impl Store {
     }
 }
 
-fn reading(path: &Path) -> SqliteConnectOptions {
+/// For looking at a database that is there; it stays in the mode that it is in.
+fn at_rest(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
-        .read_only(true)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
 }
 
-/// Connections that stay: while one is open, nobody can take the database out of WAL mode under a daemon.
-fn lasting(connections_max: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections_max).idle_timeout(None).max_lifetime(None)
+fn reading(path: &Path) -> SqliteConnectOptions {
+    at_rest(path).read_only(true)
 }
 
-/// A full disk or a failing one makes SQLite roll back by itself; the rollback that follows then fails, and the connection
-/// counts itself in a transaction for ever, in which no other can begin. Such a one is replaced.
-fn usable_again(pool: SqlitePoolOptions) -> SqlitePoolOptions {
-    pool.after_release(|connection, _| {
-        Box::pin(async move {
-            // A rollback that was only asked for has been done once this is answered.
-            connection.ping().await?;
-            Ok(!connection.is_in_transaction())
-        })
-    })
+/// Connections that stay: while one is open, nobody can take the database out of WAL mode under a daemon. One that still
+/// believes in a transaction when it is taken again is replaced: SQLite itself rolls back when a write finds no space or a
+/// broken disk, the rollback after that fails, and the connection would refuse every transaction from then on.
+fn lasting(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
@@ -292,11 +301,19 @@ fn schema(path: &Path, e: &sqlx::migrate::MigrateError) -> OpenError {
 }
 
 /// Looks before anything is written: setting WAL mode alone would change a file that is not ours.
-async fn inspect(path: &Path, size: u64) -> Result<(), OpenError> {
-    let mut connection = reading(path).connect().await.map_err(|e| broken(path, &e))?;
+async fn inspect(options: &SqliteConnectOptions, path: &Path, size: u64) -> Result<(), OpenError> {
+    let mut connection = options.connect().await.map_err(|e| broken(path, &e))?;
     let verdict = inspect_with(&mut connection, path, size).await;
     let _ = connection.close().await;
     verdict
+}
+
+/// Whether the file itself says that it is ours, without SQLite, which cannot read it before a journal is played back.
+fn is_ours(path: &Path) -> Result<bool, OpenError> {
+    let mut id = [0; 4];
+    let read = fs::File::open(path).and_then(|file| file.read_exact_at(&mut id, APPLICATION_ID_AT));
+    read.map_err(|e| unusable(path, &e))?;
+    Ok(i64::from(i32::from_be_bytes(id)) == APPLICATION_ID)
 }
 
 async fn inspect_with(db: &mut SqliteConnection, path: &Path, size: u64) -> Result<(), OpenError> {
@@ -323,12 +340,14 @@ async fn inspect_with(db: &mut SqliteConnection, path: &Path, size: u64) -> Resu
     Ok(())
 }
 
-/// Names what SQLite refuses: 8 is SQLITE_READONLY, 11 is SQLITE_CORRUPT, 13 is SQLITE_FULL, 26 is SQLITE_NOTADB.
+/// Names what SQLite refuses: 8 is SQLITE_READONLY, 776 its form SQLITE_READONLY_ROLLBACK, 11 is SQLITE_CORRUPT, 13 is
+/// SQLITE_FULL, 26 is SQLITE_NOTADB.
 fn broken(path: &Path, error: &sqlx::Error) -> OpenError {
     let path = path.to_path_buf();
     let code = error.as_database_error().and_then(|e| e.code().and_then(|c| c.parse::<i64>().ok()));
     match code {
         Some(code) if matches!(code & 0xFF, 11 | 26) => OpenError::Damaged { path, detail: error.to_string() },
+        Some(776) => OpenError::CutOff { path },
         Some(code) if code & 0xFF == 8 => {
             OpenError::Unusable { path, detail: format!("{error}; run this as the user that owns it") }
         }

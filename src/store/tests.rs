@@ -254,8 +254,10 @@ async fn only_a_sweep_of_the_beat_moves_the_beat_and_any_sweep_settles_an_overfl
         (known.last_beat_at, known.last_sweep_at, known.sweep_due)
     };
     store.finish_sweep(&listing(), &verdict(&[]), at(0), SignedDuration::ZERO, true, at(1)).await.unwrap();
-    // A quick poll notes it at the first new id, and takes it back when it has read everything that was new.
-    store.sweep_is_due(&listing()).await.unwrap();
+    // A page of a quick poll notes it with a new id, and the poll takes it back when it has read everything that was new.
+    store.apply_some_page(&listing(), 1, &[], &[], None, at(2)).await.unwrap();
+    assert_eq!(known().await, (Some(at(1)), Some(at(1)), false));
+    store.apply_some_page(&listing(), 1, &[row("1", "created")], &[], None, at(2)).await.unwrap();
     assert_eq!(known().await, (Some(at(1)), Some(at(1)), true));
     store.poll_succeeded(&listing(), None, false, at(2)).await.unwrap();
     assert_eq!(known().await, (Some(at(1)), Some(at(1)), false));

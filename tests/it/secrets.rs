@@ -168,7 +168,7 @@ async fn no_key_token_or_signature_is_ever_written_or_said() {
         "SELECT count(*) FROM downloads WHERE link IS NOT NULL AND state IN ('stored', 'abandoned') AND recheck = 0";
     assert_eq!(world.number(waiting).await, 0, "a link is kept that is of no use");
     for table in crate::common::TABLES {
-        assert_clean(table, &world.dump(table).await.concat());
+        assert_clean(table, world.dump(table).await.concat());
     }
     assert_eq!(world.published().len(), 3);
     assert_eq!(world.number("SELECT count(*) FROM downloads WHERE link IS NOT NULL").await, 0);

@@ -39,12 +39,14 @@ impl Queue {
         cancel: CancellationToken,
     ) -> Result<(), StoreError> {
         let place = self.board.begin(&job.key);
+        tracing::debug!(task = %job.key, attempt = job.attempt, "a transfer begins");
         // Only the transfer can be cut off; from here on an outcome is recorded.
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => None,
             outcome = self.transfer(&settings, &job, &place) => Some(outcome),
         };
+        tracing::debug!(task = %job.key, attempt = job.attempt, "a transfer has ended");
         let host = job.link.host_and_port();
         match &outcome {
             None => self.hosts.undecided(&host),

@@ -45,13 +45,14 @@ fn conclude(mut partial: Partial, received: Result<(), Failure>, facts: Facts) -
         Ok(fetched) => Ok(fetched),
         Err(failure) => {
             let failure = Failure { request_id: facts.request_id.clone(), ..failure };
-            let (length, etag) = (partial.digests().length(), facts.resume_etag());
-            if failure.spoils_partial() || etag.is_none() || length == 0 {
-                if let Err(e) = partial.discard() {
-                    tracing::debug!(error = %e, "an unfinished file of no use stays until the next attempt");
-                }
-            } else if let Err(e) = partial.keep() {
-                tracing::debug!(error = %e, "an unfinished file is not durable; a crash may cost it");
+            let length = partial.digests().length();
+            // One that could not be flushed is not resumed: the kernel tells only once that it lost bytes.
+            let is_of_use = |_: &String| !failure.spoils_partial() && length > 0 && partial.keep().is_ok();
+            let etag = facts.resume_etag().filter(is_of_use);
+            if etag.is_none()
+                && let Err(e) = partial.discard()
+            {
+                tracing::debug!(error = %e, "an unfinished file of no use stays until the next attempt");
             }
             Err(Box::new(failure.into_error(facts.offset, length, etag)))
         }

@@ -71,11 +71,16 @@ pub struct World {
 impl World {
     /// One account, `main`, with the export usage-detail; delays so short that nobody waits for them.
     pub async fn start() -> Self {
+        Self::start_in(&std::env::temp_dir()).await
+    }
+
+    /// As [`World::start`], below a folder.
+    pub async fn start_in(folder: &Path) -> Self {
         let cloud = CloudSim::start().await.unwrap();
         let endpoint = cloud.endpoint();
         let mut world = Self {
             cloud,
-            dir: tempfile::tempdir().unwrap(),
+            dir: tempfile::tempdir_in(folder).unwrap(),
             accounts: Vec::new(),
             settings: BTreeMap::new(),
             endpoint,

@@ -1,16 +1,10 @@
 //! What the network says reaches no terminal but as text, and splits no line.
 
-use std::{
-    fs,
-    io::Read as _,
-    os::unix::fs::OpenOptionsExt as _,
-    process::Stdio,
-    thread::{self, JoinHandle},
-};
+use std::{fs, io::Read as _, os::unix::fs::OpenOptionsExt as _, process::Stdio};
 
 use cloudsim::{ApiError, ErrorFormat, GatewayFault, GatewayMatch, Object, OssFault, OssMatch, TaskSpec};
 use rustix::{fs::OFlags, pty, termios};
-use tokio::process::Command;
+use tokio::{process::Command, task::JoinHandle};
 
 use crate::common::{DETAIL, MAIN, USAGE, World, finish, get};
 
@@ -182,7 +176,7 @@ impl Terminal {
         let size = termios::Winsize { ws_row: 50, ws_col: 250, ws_xpixel: 0, ws_ypixel: 0 };
         termios::tcsetwinsize(&slave, size).unwrap();
         let mut master = fs::File::from(master);
-        let reader = thread::spawn(move || {
+        let reader = tokio::task::spawn_blocking(move || {
             let mut written = Vec::new();
             // Ends with an error when nobody holds the other side any more.
             let _ = master.read_to_end(&mut written);
@@ -201,7 +195,7 @@ impl Terminal {
         let mut child = command.spawn().unwrap();
         drop((command, self.slave));
         tokio::time::timeout(crate::common::DEADLINE, child.wait()).await.unwrap().unwrap();
-        String::from_utf8(self.reader.join().unwrap()).unwrap()
+        String::from_utf8(self.reader.await.unwrap()).unwrap()
     }
 }
 
