@@ -118,6 +118,7 @@ mod tests {
             "64:ff9b::8.8.8.8",
             "2002:808:808::1",
             "2001:200::1",
+            "3fff:1000::1",
         ] {
             assert!(is_global_unicast(ip(text)), "{text}");
         }
@@ -188,6 +189,7 @@ mod tests {
         ] {
             assert_eq!(embedded_v4(text.parse().unwrap()), Some(v4), "{text}");
         }
+        assert_eq!(embedded_v4("::2".parse().unwrap()), Some(Ipv4Addr::new(0, 0, 0, 2)));
         for text in ["::", "::1", "2400::1", "fe80::a9fe:a9fe"] {
             assert_eq!(embedded_v4(text.parse().unwrap()), None, "{text}");
         }

@@ -151,3 +151,39 @@ fn opening_again_changes_nothing() {
     assert_eq!(again.list_partials().unwrap(), [partial]);
     assert_eq!(mode(area.root()), 0o755);
 }
+
+#[tokio::test]
+async fn a_published_file_is_whole_damaged_or_missing_beside_what_was_recorded() {
+    let (_dir, area) = area();
+    let path = "main/usage/x.txt";
+    let sha256 = hex::encode(digest_reader(&b"hello"[..], false, || true).unwrap().sha256());
+    assert_eq!(area.condition(path, 5, &sha256).await, Condition::Missing);
+    area.place(&unfinished(&area, "1", b"hello"), path).unwrap();
+    assert_eq!(area.condition(path, 5, &sha256).await, Condition::Whole);
+    let Condition::Damaged(text) = area.condition(path, 6, &sha256).await else { panic!("another length") };
+    assert_eq!(text, "it has 5 bytes, not 6");
+    fs::write(area.root().join(path), "hellO").unwrap();
+    let Condition::Damaged(text) = area.condition(path, 5, &sha256).await else { panic!("other bytes") };
+    assert_eq!(text, "its SHA-256 is another");
+}
+
+#[test]
+fn a_file_that_has_its_name_already_is_taken_over_and_the_unfinished_one_goes() {
+    let (_dir, area) = area();
+    area.place(&unfinished(&area, "1", b"hello"), "main/usage/x.txt").unwrap();
+    let again = unfinished(&area, "1", b"hello");
+    area.adopt("main/usage/x.txt", &again).unwrap();
+    assert!(!again.exists());
+    assert_eq!(fs::read(area.root().join("main/usage/x.txt")).unwrap(), b"hello");
+    assert!(area.adopt("../x", &again).is_err());
+}
+
+#[test]
+fn a_symbolic_link_in_a_files_place_is_no_published_file() {
+    let (dir, area) = area();
+    area.place(&unfinished(&area, "1", b"hello"), "main/usage/x.txt").unwrap();
+    let elsewhere = dir.path().join("secret");
+    fs::write(&elsewhere, "hello").unwrap();
+    symlink(&elsewhere, area.root().join("main/usage/y.txt")).unwrap();
+    assert!(area.hash("main/usage/y.txt").is_err() && area.size("main/usage/y.txt").is_err());
+}
