@@ -72,7 +72,7 @@ impl Client {
         let (number, size) = (number.to_string(), size.to_string());
         let query = [("PageNumber", number.as_str()), ("PageSize", size.as_str())];
         let read = |body: &[u8]| {
-            wire::page(body).map_err(|error| match error {
+            wire::page(body).map(|page| Page { bytes: body.len(), ..page }).map_err(|error| match error {
                 AnswerError::Refusal => Unreadable::Refusal,
                 AnswerError::Malformed(_) => Unreadable::Other(error.to_string()),
             })

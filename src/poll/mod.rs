@@ -26,7 +26,7 @@ use crate::{
         task::{ListingKey, Status, TaskKey},
     },
     observer::Observer,
-    store::{Applied, RawRow, Recorded, Store, StoreError},
+    store::{Applied, PageRead, RawRow, Recorded, Store, StoreError},
 };
 
 /// Reads one listing and applies what it shows.
@@ -91,19 +91,19 @@ impl Poller {
         }
     }
 
-    /// Applies a page of a sweep and says what it changed: nothing is logged that is not committed.
-    async fn apply(&self, number: u32, page: &Page, revive_before: Option<Timestamp>) -> Result<Applied, PollError> {
-        let (rejected, request_id, now) = (raw_rows(page), page.request_id.as_deref(), clock::now());
-        let applied =
-            self.store.apply_page(&self.listing, number, &page.rows, &rejected, request_id, revive_before, now).await?;
-        self.applied(number, page, &applied);
+    /// Applies pages of a sweep together and says what they changed: nothing is logged that is not committed.
+    async fn apply(&self, pages: &[(u32, Page)], revive_before: Option<Timestamp>) -> Result<Vec<Applied>, PollError> {
+        let read: Vec<_> = pages.iter().map(|(number, page)| page_read(*number, page)).collect();
+        let applied = self.store.apply_pages(&self.listing, &read, revive_before, clock::now()).await?;
+        for ((number, page), applied) in pages.iter().zip(&applied) {
+            self.applied(*number, page, applied);
+        }
         Ok(applied)
     }
 
-    /// As [`Poller::apply`], when other pages are not read: one that shows something new makes a sweep due.
+    /// Applies a page by itself when others are not read: one that shows something new makes a sweep due.
     async fn apply_some(&self, number: u32, page: &Page) -> Result<Applied, PollError> {
-        let (rejected, request_id, now) = (raw_rows(page), page.request_id.as_deref(), clock::now());
-        let applied = self.store.apply_some_page(&self.listing, number, &page.rows, &rejected, request_id, now).await?;
+        let applied = self.store.apply_some_page(&self.listing, page_read(number, page), clock::now()).await?;
         self.applied(number, page, &applied);
         Ok(applied)
     }
@@ -147,8 +147,9 @@ impl Poller {
     }
 }
 
-fn raw_rows(page: &Page) -> Vec<RawRow> {
-    page.rejected.iter().map(|r| RawRow { raw: r.raw.clone(), error: r.error.clone() }).collect()
+fn page_read(number: u32, page: &Page) -> PageRead<'_> {
+    let rejected = page.rejected.iter().map(|r| RawRow { raw: r.raw.clone(), error: r.error.clone() }).collect();
+    PageRead { number, rows: &page.rows, rejected, request_id: page.request_id.as_deref() }
 }
 
 /// What matters of a page to the plan of a sweep. A row that cannot be read counts as one id: its own, or its text

@@ -25,7 +25,7 @@ pub use self::{
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd, Watched},
     lock::{Lock, LockError},
-    observe::{Applied, RawRow, Recorded},
+    observe::{Applied, PageRead, RawRow, Recorded},
     open::OpenError,
     probe::{FileId, Unwritable},
     publish::{CutOff, Intent, Published},

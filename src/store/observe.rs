@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What is being done, for errors.
-const APPLY: &str = "apply a page of a listing";
+const APPLY: &str = "apply the pages of a listing";
 
 /// A row that could not be read, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,19 @@ pub struct RawRow {
     pub raw: String,
     /// What is wrong with it.
     pub error: String,
+}
+
+/// One page of a listing, as it is applied.
+#[derive(Debug, Clone)]
+pub struct PageRead<'p> {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its rows.
+    pub rows: &'p [TaskSnapshot],
+    /// Its rows that could not be read.
+    pub rejected: Vec<RawRow>,
+    /// The service's id of the call.
+    pub request_id: Option<&'p str>,
 }
 
 /// A transition that has been committed.
@@ -80,54 +93,50 @@ struct Standing {
     link_refused: Option<String>,
 }
 
+/// What the pages of one transaction change.
 #[derive(Default)]
 struct Batch {
     tasks: Vec<TaskWrite>,
     transitions: Vec<TransitionWrite>,
     downloads: Vec<DownloadWrite>,
-    applied: Applied,
+    /// Where in `downloads` a task is.
+    download_of: HashMap<String, usize>,
 }
 
 impl Store {
-    /// Applies one page in one transaction: transitions, the projection, and what they mean for the queue. Nothing is
-    /// written when nothing is new. Abandoned downloads come back that were given up before `revive_before`.
+    /// Applies pages in one transaction: transitions, the projection, and what they mean for the queue. Nothing is
+    /// written when nothing is new. Abandoned downloads come back that were given up before `revive_before`. Says what each
+    /// page changed, in their order.
     ///
     /// # Errors
-    /// When the database fails; then nothing of the page is applied.
-    #[expect(clippy::too_many_arguments, reason = "one call site, and each is a different thing")]
-    pub async fn apply_page(
+    /// When the database fails; then nothing of the pages is applied.
+    pub async fn apply_pages(
         &self,
         listing: &ListingKey,
-        page: u32,
-        rows: &[TaskSnapshot],
-        rejected: &[RawRow],
-        request_id: Option<&str>,
+        pages: &[PageRead<'_>],
         revive_before: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Applied, StoreError> {
-        let mut tx = self.begin_page().await?;
-        let applied = self.apply(&mut tx, listing, page, rows, rejected, request_id, revive_before, now).await?;
+    ) -> Result<Vec<Applied>, StoreError> {
+        let mut tx = self.begin_pages().await?;
+        let applied = self.apply(&mut tx, listing, pages, revive_before, now).await?;
         tx.commit().await.map_err(self.sql(APPLY))?;
         Ok(applied)
     }
 
-    /// Applies one page of a poll that does not read them all, as [`Store::apply_page`]. When it shows an id that was not
+    /// Applies one page of a poll that does not read them all, as [`Store::apply_pages`]. When it shows an id that was not
     /// listed, a sweep is due from then on, in the same transaction: the page will show the next poll nothing new, and what is
     /// behind it has not been read.
     ///
     /// # Errors
-    /// As [`Store::apply_page`].
+    /// As [`Store::apply_pages`].
     pub async fn apply_some_page(
         &self,
         listing: &ListingKey,
-        page: u32,
-        rows: &[TaskSnapshot],
-        rejected: &[RawRow],
-        request_id: Option<&str>,
+        page: PageRead<'_>,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
-        let mut tx = self.begin_page().await?;
-        let applied = self.apply(&mut tx, listing, page, rows, rejected, request_id, None, now).await?;
+        let mut tx = self.begin_pages().await?;
+        let applied = self.apply(&mut tx, listing, &[page], None, now).await?.pop().unwrap_or_default();
         if applied.shows_new() {
             sqlx::query("UPDATE listings SET sweep_due = 1 WHERE account = ?1 AND export = ?2 AND sweep_due = 0")
                 .bind(listing.account.as_str())
@@ -140,47 +149,48 @@ impl Store {
         Ok(applied)
     }
 
-    async fn begin_page(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, StoreError> {
+    async fn begin_pages(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, StoreError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(self.sql(APPLY))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the two above")]
     async fn apply(
         &self,
         tx: &mut SqliteConnection,
         listing: &ListingKey,
-        page: u32,
-        rows: &[TaskSnapshot],
-        rejected: &[RawRow],
-        request_id: Option<&str>,
+        pages: &[PageRead<'_>],
         revive_before: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<Vec<Applied>, StoreError> {
         let failed = || self.sql(APPLY);
-        let mut standing = self.standing(tx, listing, rows).await?;
-        let mut batch = Batch::default();
-        for seen in rows {
-            // A row that a page shows twice is judged against its first.
-            let before = standing.get(seen.id.as_str());
-            let after = judge(before, seen, page, revive_before, now, &mut batch);
-            if let Some(after) = after {
-                standing.insert(seen.id.as_str().to_owned(), after);
+        let ids: Vec<&str> = pages.iter().flat_map(|page| page.rows).map(|row| row.id.as_str()).collect();
+        let mut standing = self.standing(tx, listing, &ids).await?;
+        let (mut batch, mut applied) = (Batch::default(), Vec::with_capacity(pages.len()));
+        for page in pages {
+            let mut of_page = Applied::default();
+            for seen in page.rows {
+                // A row that is shown twice is judged against its first.
+                let before = standing.get(seen.id.as_str());
+                let after = judge(before, seen, page, revive_before, now, &mut batch, &mut of_page);
+                if let Some(after) = after {
+                    standing.insert(seen.id.as_str().to_owned(), after);
+                }
             }
+            applied.push(of_page);
         }
-        self.write(tx, listing, &batch, request_id, now).await.map_err(failed())?;
-        batch.applied.new_raw_rows =
-            self.write_rejected(tx, listing, rejected, request_id, now).await.map_err(failed())?;
-        Ok(batch.applied)
+        self.write(tx, listing, &batch, now).await.map_err(failed())?;
+        for (page, of_page) in pages.iter().zip(&mut applied) {
+            of_page.new_raw_rows = self.write_rejected(tx, listing, page, now).await.map_err(failed())?;
+        }
+        Ok(applied)
     }
 
-    /// What is known of the tasks of a page: one statement, the page's ids outside, the tables by their keys inside.
+    /// What is known of the tasks of some pages: one statement, their ids outside, the tables by their keys inside.
     async fn standing(
         &self,
         db: &mut SqliteConnection,
         listing: &ListingKey,
-        rows: &[TaskSnapshot],
+        ids: &[&str],
     ) -> Result<HashMap<String, Standing>, StoreError> {
-        let ids: Vec<&str> = rows.iter().map(|r| r.id.as_str()).collect();
         let found = sqlx::query(
             "SELECT t.task_id, t.name, t.status, t.created_at, t.updated_at, t.range_start, t.range_end,
                     t.unlisted_at IS NOT NULL AS unlisted, t.missed_at IS NOT NULL AS missed, t.update_recorded_at, t.page,
@@ -190,7 +200,7 @@ impl Store {
              CROSS JOIN tasks AS t ON t.account = ?2 AND t.export = ?3 AND t.task_id = j.value
              LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id",
         )
-        .bind(json(&ids))
+        .bind(json(ids))
         .bind(listing.account.as_str())
         .bind(listing.export.as_str())
         .fetch_all(db)
@@ -246,10 +256,11 @@ impl Store {
 fn judge(
     before: Option<&Standing>,
     seen: &TaskSnapshot,
-    page: u32,
+    page: &PageRead<'_>,
     revive_before: Option<Timestamp>,
     now: Timestamp,
     batch: &mut Batch,
+    applied: &mut Applied,
 ) -> Option<Standing> {
     let mut seen = seen.clone();
     seen.name = seen.name.map(|n| clean(&n, NAME_MAX_CHARS));
@@ -259,7 +270,7 @@ fn judge(
     let change = on_listed(queued, observation.kind, &seen, revive_before, now);
     // Where a task was seen matters while it may still move, or its link may be wanted.
     let watched = !seen.status.is_finished() || queued.is_none_or(|q| q.state != DownloadState::Stored || q.recheck);
-    let moved = watched && before.is_some_and(|b| b.page != Some(i64::from(page)));
+    let moved = watched && before.is_some_and(|b| b.page != Some(i64::from(page.number)));
     if !observation.changed && !moved && change.is_none() {
         return None;
     }
@@ -277,7 +288,7 @@ fn judge(
             text(next.range_start),
             text(next.range_end),
             text(next.update_recorded_at),
-            Some(page),
+            Some(page.number),
             last_seen_at.clone(),
         ));
     }
@@ -296,18 +307,19 @@ fn judge(
             recorded.from.as_ref().map(|s| s.as_str().to_owned()),
             recorded.to.as_str().to_owned(),
             text(recorded.remote_updated_at),
+            page.request_id.map(str::to_owned),
         ));
-        batch.applied.recorded.push(recorded);
+        applied.recorded.push(recorded);
     }
     let refused = before.and_then(|b| b.link_refused.as_deref());
     let is_reissued = observation.kind == Some(Kind::Reissued);
     let queued = match change {
-        Some(change) => Some(queue(change, is_reissued, queued, &seen, &next, refused, now, batch)),
+        Some(change) => Some(queue(change, is_reissued, queued, &seen, &next, refused, now, batch, applied)),
         None => queued.cloned(),
     };
     Some(Standing {
         known: next,
-        page: Some(i64::from(page)),
+        page: Some(i64::from(page.number)),
         last_seen_at,
         queued,
         link_refused: refused.map(str::to_owned),
@@ -324,15 +336,16 @@ fn queue(
     refused: Option<&str>,
     now: Timestamp,
     batch: &mut Batch,
+    applied: &mut Applied,
 ) -> Queued {
     // A withdrawn download loses its link, and a note leaves it as it is.
     let link = seen.link.as_ref().filter(|_| !matches!(change, Change::Withdraw | Change::Note));
     let text = link.map(|l| l.expose().as_str().to_owned());
     let same_as_refused = text.as_deref().is_some_and(|l| refused == Some(link_digest(l).as_str()));
     if queued.is_some_and(|q| q.wanted) && text.is_some() && !same_as_refused {
-        batch.applied.refreshed.push(seen.id.clone());
+        applied.refreshed.push(seen.id.clone());
     }
-    batch.applied.queued |= text.is_some();
+    applied.queued |= text.is_some();
     batch.push(DownloadWrite {
         task_id: seen.id.as_str().to_owned(),
         change: word(change),
@@ -380,10 +393,11 @@ const fn word(change: Change) -> &'static str {
 }
 
 impl Batch {
-    /// Adds what changes in a download. The statement sees the row as it was before the page, so of one task that a page
-    /// shows twice there is one write: what came first, with the newer link.
+    /// Adds what changes in a download. The statement sees the row as it was before the pages, so of one task that they
+    /// show twice there is one write: what came first, with the newer link.
     fn push(&mut self, write: DownloadWrite) {
-        match self.downloads.iter_mut().find(|earlier| earlier.task_id == write.task_id) {
+        let at = *self.download_of.entry(write.task_id.clone()).or_insert(self.downloads.len());
+        match self.downloads.get_mut(at) {
             None => self.downloads.push(write),
             Some(earlier) if matches!(write.change, "link" | "want" | "note") => {
                 earlier.is_reissued |= write.is_reissued;

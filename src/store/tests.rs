@@ -18,6 +18,24 @@ use crate::model::{
     task::{AccountName, Export, ListingKey, Status, TaskId, TaskKey, TaskSnapshot},
 };
 
+impl Store {
+    /// Applies one page by itself, for the tests of every module.
+    #[expect(clippy::too_many_arguments, reason = "what is of no matter to a test stands in its call")]
+    pub(crate) async fn apply_page(
+        &self,
+        listing: &ListingKey,
+        number: u32,
+        rows: &[TaskSnapshot],
+        rejected: &[RawRow],
+        request_id: Option<&str>,
+        revive_before: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let page = PageRead { number, rows, rejected: rejected.to_vec(), request_id };
+        Ok(self.apply_pages(listing, &[page], revive_before, now).await?.pop().unwrap())
+    }
+}
+
 fn listing() -> ListingKey {
     ListingKey { account: AccountName::parse("main").unwrap(), export: Export::UsageDetail }
 }
@@ -51,6 +69,11 @@ async fn open(dir: &TempDir) -> Store {
     let store = Store::open(dir.path()).await.unwrap();
     store.register_listing(&listing(), "https://cdn.example.com").await.unwrap();
     store
+}
+
+/// A page that can be read whole.
+fn page(number: u32, rows: &[TaskSnapshot]) -> PageRead<'_> {
+    PageRead { number, rows, rejected: Vec::new(), request_id: Some("REQ") }
 }
 
 async fn apply(store: &Store, rows: &[TaskSnapshot], now: Timestamp) -> Applied {
@@ -255,9 +278,9 @@ async fn only_a_sweep_of_the_beat_moves_the_beat_and_any_sweep_settles_an_overfl
     };
     store.finish_sweep(&listing(), &verdict(&[]), at(0), SignedDuration::ZERO, true, at(1)).await.unwrap();
     // A page of a quick poll notes it with a new id, and the poll takes it back when it has read everything that was new.
-    store.apply_some_page(&listing(), 1, &[], &[], None, at(2)).await.unwrap();
+    store.apply_some_page(&listing(), page(1, &[]), at(2)).await.unwrap();
     assert_eq!(known().await, (Some(at(1)), Some(at(1)), false));
-    store.apply_some_page(&listing(), 1, &[row("1", "created")], &[], None, at(2)).await.unwrap();
+    store.apply_some_page(&listing(), page(1, &[row("1", "created")]), at(2)).await.unwrap();
     assert_eq!(known().await, (Some(at(1)), Some(at(1)), true));
     store.poll_succeeded(&listing(), None, false, at(2)).await.unwrap();
     assert_eq!(known().await, (Some(at(1)), Some(at(1)), false));

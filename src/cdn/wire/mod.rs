@@ -51,6 +51,8 @@ pub struct Page {
     pub rejected: Vec<RejectedRow>,
     /// Calls that were made for it, refused and failed ones included.
     pub calls: u32,
+    /// How long the answer was.
+    pub bytes: usize,
 }
 
 /// A row that cannot be taken into the tables.

@@ -1,10 +1,10 @@
-//! The statements that write what a page changed: a few for the whole page, each over its set of rows.
+//! The statements that write what pages changed: a few for all of them, each over its set of rows.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::{Batch, RawRow, json, sha256_hex};
+use super::{Batch, PageRead, json, sha256_hex};
 use crate::{clock::rfc3339, model::task::ListingKey, store::Store};
 
 /// How many rejected rows of a listing are kept: enough to see what is wrong, no more.
@@ -28,11 +28,12 @@ pub(super) struct TaskWrite(
 /// One row of the set-wise insert of transitions.
 #[derive(Serialize)]
 pub(super) struct TransitionWrite(
-    pub(super) String,
-    pub(super) &'static str,
-    pub(super) Option<String>,
-    pub(super) String,
-    pub(super) Option<String>,
+    pub(super) String,         // task_id
+    pub(super) &'static str,   // kind
+    pub(super) Option<String>, // from_status
+    pub(super) String,         // to_status
+    pub(super) Option<String>, // remote_updated_at
+    pub(super) Option<String>, // request_id
 );
 
 /// One row of the set-wise upsert of downloads.
@@ -56,7 +57,6 @@ impl Store {
         db: &mut SqliteConnection,
         listing: &ListingKey,
         batch: &Batch,
-        request_id: Option<&str>,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         let (account, export, now) = (listing.account.as_str(), listing.export.as_str(), rfc3339(now));
@@ -84,14 +84,13 @@ impl Store {
             sqlx::query(
                 "INSERT INTO transitions (account, export, task_id, kind, from_status, to_status, remote_updated_at,
                                           observed_at, request_id)
-                 SELECT ?2, ?3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, ?4, ?5
+                 SELECT ?2, ?3, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, ?4, value ->> 5
                  FROM json_each(?1) ORDER BY key",
             )
             .bind(json(&batch.transitions))
             .bind(account)
             .bind(export)
             .bind(&now)
-            .bind(request_id)
             .execute(&mut *db)
             .await?;
         }
@@ -105,12 +104,11 @@ impl Store {
         &self,
         db: &mut SqliteConnection,
         listing: &ListingKey,
-        rejected: &[RawRow],
-        request_id: Option<&str>,
+        page: &PageRead<'_>,
         now: Timestamp,
     ) -> Result<Vec<bool>, sqlx::Error> {
         let mut new = Vec::new();
-        for row in rejected {
+        for row in &page.rejected {
             let digest = sha256_hex(row.raw.as_bytes());
             let is_known: bool = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM rejected_rows WHERE account = ?1 AND export = ?2 AND digest = ?3)",
@@ -136,7 +134,7 @@ impl Store {
             .bind(&row.raw)
             .bind(&row.error)
             .bind(rfc3339(now))
-            .bind(request_id)
+            .bind(page.request_id)
             .bind(RAW_ROWS_MAX)
             .execute(&mut *db)
             .await?;
@@ -147,7 +145,7 @@ impl Store {
     }
 }
 
-/// One statement for every change of the page; which columns a change touches stands in the CASEs.
+/// One statement for every change; which columns a change touches stands in the CASEs.
 async fn write_downloads(
     db: &mut SqliteConnection,
     listing: &ListingKey,
