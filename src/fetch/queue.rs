@@ -33,7 +33,7 @@ use crate::{
         task::{AccountName, Export, ListingKey},
     },
     observer::Observer,
-    store::{Store, StoreError, Waiting},
+    store::{Claim, Store, StoreError, Waiting},
 };
 
 /// The queue looks at least this often, whatever it was told: a retry command writes from another process.
@@ -262,20 +262,25 @@ impl Queue {
         running: &mut JoinSet<Result<(), StoreError>>,
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
-        let accounts = accounts(&settings.listings);
-        let mut empty_handed = 0;
-        while running.len() < settings.config.concurrency && empty_handed < accounts.len() && !cancel.is_cancelled() {
-            let Some((account, exports)) = accounts.get(*turn % accounts.len()) else { break };
-            *turn = turn.wrapping_add(1);
-            let down = if settings.mode == Mode::Daemon { self.hosts.down(clock::instant()) } else { Vec::new() };
-            match self.store.claim(account, exports, &down, clock::now(), horizon(settings)).await? {
-                None => empty_handed += 1,
-                Some(job) => {
-                    empty_handed = 0;
-                    self.hosts.begin(&job.link.host_and_port());
-                    running.spawn(Arc::clone(self).attempt(Arc::clone(settings), job, cancel.clone()));
-                }
-            }
+        let mut accounts = accounts(&settings.listings);
+        if accounts.is_empty() || cancel.is_cancelled() {
+            return Ok(());
+        }
+        let first = *turn % accounts.len();
+        accounts.rotate_left(first);
+        let names: Vec<AccountName> = accounts.iter().map(|(name, _)| name.clone()).collect();
+        let (down, tried) = match settings.mode {
+            Mode::Daemon => self.hosts.judge(clock::instant()),
+            Mode::Once => (Vec::new(), Vec::new()),
+        };
+        let slots = settings.config.concurrency.saturating_sub(running.len());
+        let claim = Claim { accounts, slots, down, tried, now: clock::now(), horizon: horizon(settings) };
+        for job in self.store.claim(claim).await? {
+            // The next turn begins behind whoever had the last one.
+            let served = names.iter().position(|name| *name == job.key.listing.account).unwrap_or(0);
+            *turn = (first + served + 1) % names.len();
+            self.hosts.begin(&job.link.host_and_port());
+            running.spawn(Arc::clone(self).attempt(Arc::clone(settings), job, cancel.clone()));
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The queue: claiming due work, and how an attempt at it ends without a file.
 
+use std::collections::VecDeque;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -16,6 +18,10 @@ use crate::{
         task::{AccountName, Export, ListingKey, TaskId, TaskKey},
     },
 };
+
+/// What is being done, for errors.
+const CLAIM: &str = "claim downloads";
+const NOTE: &str = "note a partial file";
 
 /// One attempt to make.
 #[derive(Debug, Clone)]
@@ -76,23 +82,61 @@ pub struct Failure {
     pub not_before: Timestamp,
 }
 
+/// What may be claimed.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Whose downloads, in turn: the first one gets the first slot.
+    pub accounts: Vec<(AccountName, Vec<Export>)>,
+    /// How many at most.
+    pub slots: usize,
+    /// Hosts and ports that nothing is claimed for.
+    pub down: Vec<String>,
+    /// Hosts and ports that one download may try.
+    pub tried: Vec<String>,
+    /// The time.
+    pub now: Timestamp,
+    /// What is to wait for longer than this is due, so that a clock that was set back cannot freeze the queue.
+    pub horizon: SignedDuration,
+}
+
 impl Store {
-    /// Claims the oldest due download of an account, but for those whose host is `down`: it is active from now on. A time further away than `horizon` is
-    /// due, so that a clock that was set back cannot freeze the queue.
+    /// Claims due downloads for the free slots, one for each account in turn, each the oldest of its account: they are active
+    /// from now on.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim(
+    pub async fn claim(&self, claim: Claim) -> Result<Vec<Job>, StoreError> {
+        let store = self.clone();
+        self.together(CLAIM, |db| Box::pin(async move { store.claim_in_turn(db, claim).await })).await
+    }
+
+    async fn claim_in_turn(&self, db: &mut SqliteConnection, mut claim: Claim) -> Result<Vec<Job>, StoreError> {
+        let mut jobs = Vec::new();
+        let mut accounts: VecDeque<_> = std::mem::take(&mut claim.accounts).into();
+        // Ends: every turn fills a slot or loses an account.
+        while jobs.len() < claim.slots
+            && let Some((account, exports)) = accounts.pop_front()
+        {
+            let Some(job) = self.claim_one(db, &account, &exports, &claim).await? else { continue };
+            let host = job.link.host_and_port();
+            if claim.tried.contains(&host) {
+                claim.down.push(host);
+            }
+            jobs.push(job);
+            accounts.push_back((account, exports));
+        }
+        Ok(jobs)
+    }
+
+    async fn claim_one(
         &self,
+        db: &mut SqliteConnection,
         account: &AccountName,
         exports: &[Export],
-        down: &[String],
-        now: Timestamp,
-        horizon: SignedDuration,
+        claim: &Claim,
     ) -> Result<Option<Job>, StoreError> {
-        let failed = || self.sql("claim a download");
+        let now = claim.now;
         let exports: Vec<&str> = exports.iter().map(|e| e.as_str()).collect();
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         let row = sqlx::query(
             "SELECT d.account, d.export, d.task_id, d.attempt, d.failures, d.link, d.link_at, d.link_refused, d.recheck,
                     d.partial_etag, d.path AS stored_path, d.bytes AS stored_bytes, t.range_start, t.range_end, t.updated_at,
@@ -107,16 +151,16 @@ impl Store {
         )
         .bind(account.as_str())
         .bind(rfc3339(now))
-        .bind(rfc3339(now.saturating_add(horizon).unwrap_or(now)))
+        .bind(rfc3339(now.saturating_add(claim.horizon).unwrap_or(now)))
         .bind(json(&exports))
-        .bind(json(down))
-        .fetch_optional(&mut *tx)
+        .bind(json(&claim.down))
+        .fetch_optional(&mut *db)
         .await
-        .map_err(failed())?;
+        .map_err(self.sql(CLAIM))?;
         let Some(row) = row else { return Ok(None) };
         let job = self.job(&row, now)?;
         self.step(
-            &mut tx,
+            db,
             &job.key,
             "begin an attempt",
             sqlx::query(
@@ -128,7 +172,6 @@ impl Store {
             |q| q.bind(rfc3339(now)),
         )
         .await?;
-        tx.commit().await.map_err(failed())?;
         Ok(Some(job))
     }
 
@@ -234,13 +277,26 @@ impl Store {
         ended: &Ended,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let failed = || self.sql("record a failed attempt");
+        let (store, job, failure, ended) = (self.clone(), job.clone(), failure.clone(), ended.clone());
+        self.together("record a failed attempt", move |db| {
+            Box::pin(async move { store.write_failed(db, &job, &failure, &ended, now).await })
+        })
+        .await
+    }
+
+    async fn write_failed(
+        &self,
+        db: &mut SqliteConnection,
+        job: &Job,
+        failure: &Failure,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let result = if failure.after.abandoned { AttemptResult::Abandoned } else { AttemptResult::Failed };
         let link = job.link.expose().as_str();
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
-        self.record_attempt(&mut tx, job, result, Some((failure.reason, &failure.error)), ended, now).await?;
+        self.record_attempt(db, job, result, Some((failure.reason, &failure.error)), ended, now).await?;
         self.step(
-            &mut tx,
+            db,
             &job.key,
             "fail an attempt",
             sqlx::query(
@@ -268,8 +324,7 @@ impl Store {
                     .bind(link_digest(link))
             },
         )
-        .await?;
-        tx.commit().await.map_err(failed())
+        .await
     }
 
     /// Ends an attempt that a stop or a crash cut off: it counts for nothing and is due at once.
@@ -277,23 +332,21 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn attempt_interrupted(&self, job: &Job, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
-        let failed = || self.sql("record an interrupted attempt");
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
-        self.record_attempt(&mut tx, job, AttemptResult::Interrupted, None, ended, now).await?;
-        self.step(
-            &mut tx,
-            &job.key,
-            "interrupt an attempt",
-            sqlx::query(
-                "UPDATE downloads SET state = iif(state = 'active', 'pending', state),
-                        changed_at = iif(state = 'active', ?4, changed_at), partial_etag = COALESCE(?5, partial_etag),
-                        active_since = NULL, intent = NULL
-                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
-            ),
-            |q| q.bind(rfc3339(now)).bind(ended.partial_etag.clone()),
-        )
-        .await?;
-        tx.commit().await.map_err(failed())
+        let (store, job, ended) = (self.clone(), job.clone(), ended.clone());
+        self.together("record an interrupted attempt", move |db| {
+            Box::pin(async move {
+                store.record_attempt(db, &job, AttemptResult::Interrupted, None, &ended, now).await?;
+                let update = sqlx::query(
+                    "UPDATE downloads SET state = iif(state = 'active', 'pending', state),
+                            changed_at = iif(state = 'active', ?4, changed_at), partial_etag = COALESCE(?5, partial_etag),
+                            active_since = NULL, intent = NULL
+                     WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
+                );
+                let etag = ended.partial_etag;
+                store.step(db, &job.key, "interrupt an attempt", update, |q| q.bind(rfc3339(now)).bind(etag)).await
+            })
+        })
+        .await
     }
 
     /// Notes what the partial of a running attempt is a prefix of, so that a crash does not lose it.
@@ -301,18 +354,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn note_partial(&self, key: &TaskKey, etag: Option<&str>) -> Result<(), StoreError> {
-        let mut connection = self.writer.acquire().await.map_err(self.sql("note a partial file"))?;
-        let etag = etag.map(str::to_owned);
-        self.step(
-            &mut connection,
-            key,
-            "note a partial file",
-            sqlx::query(
-                "UPDATE downloads SET partial_etag = ?4
-                 WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
-            ),
-            |q| q.bind(etag),
-        )
+        let (store, key, etag) = (self.clone(), key.clone(), etag.map(str::to_owned));
+        self.together(NOTE, |db| {
+            Box::pin(async move {
+                let update = sqlx::query(
+                    "UPDATE downloads SET partial_etag = ?4
+                     WHERE account = ?1 AND export = ?2 AND task_id = ?3 AND active_since IS NOT NULL",
+                );
+                store.step(db, &key, NOTE, update, |q| q.bind(etag)).await
+            })
+        })
         .await
     }
 

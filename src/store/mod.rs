@@ -13,15 +13,17 @@ mod observe;
 mod open;
 mod probe;
 mod publish;
+mod together;
 mod waiting;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use sqlx::SqlitePool;
 
+use self::together::Steps;
 pub use self::{
-    downloads::{Charged, Ended, Failure, Job},
+    downloads::{Charged, Claim, Ended, Failure, Job},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd, Watched},
     lock::{Lock, LockError},
@@ -38,6 +40,8 @@ use crate::{clock, model::task::ParseError};
 pub struct Store {
     /// One connection: SQLite has one writer, and waiting here is fairer than at its lock.
     writer: SqlitePool,
+    /// What waits for it, to be done in one transaction.
+    steps: Steps,
     readers: SqlitePool,
     path: PathBuf,
     /// Which file that was when it was opened.
@@ -54,8 +58,8 @@ pub enum StoreError {
         doing: &'static str,
         /// The database file.
         path: PathBuf,
-        /// Why not.
-        source: sqlx::Error,
+        /// Why not: one failure may concern several.
+        source: Arc<sqlx::Error>,
     },
     /// A column holds what this program never writes there.
     #[error("the database {path} holds in {column} what cannot be read: {error}")]
@@ -80,7 +84,7 @@ pub enum StoreError {
 impl Store {
     fn sql(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
         let path = self.path.clone();
-        move |source| StoreError::Sql { doing, path, source }
+        move |source| StoreError::Sql { doing, path, source: Arc::new(source) }
     }
 
     fn inconsistent(&self, column: &'static str, error: impl std::fmt::Display) -> StoreError {

@@ -15,7 +15,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{FileId, Store};
+use super::{FileId, Store, together::Steps};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -134,7 +134,7 @@ impl Store {
         MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
         let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
-        Ok(Self { writer, readers, path, file })
+        Ok(Self { writer, steps: Steps::default(), readers, path, file })
     }
 
     /// Opens it for reading only: never writes, works beside a daemon and without permission to write.
@@ -147,7 +147,7 @@ impl Store {
         inspect(&reading(&path), &path, size).await?;
         let readers = pool_of_readers(reading(&path)).await.map_err(|e| broken(&path, &e))?;
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
-        Ok(Self { writer: readers.clone(), readers, path, file })
+        Ok(Self { writer: readers.clone(), steps: Steps::default(), readers, path, file })
     }
 
     /// Closes it so that a reader without write permission can open it: the log is written back and the file leaves

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::{Ended, FileRow, Job, Store, StoreError, signed, text};
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
         task::TaskKey,
     },
 };
+
+/// What is being done, for errors.
+const INTEND: &str = "record an intent";
+const PUBLISH: &str = "record a published file";
 
 /// What is about to be published: enough to finish the step after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,18 +84,17 @@ impl Store {
     /// # Errors
     /// When the database fails, or the download is not active.
     pub async fn intend(&self, key: &TaskKey, intent: &Intent) -> Result<(), StoreError> {
-        let mut connection = self.writer.acquire().await.map_err(self.sql("record an intent"))?;
         let written = serde_json::to_string(intent).map_err(|e| self.inconsistent("downloads.intent", e))?;
-        self.step(
-            &mut connection,
-            key,
-            "record an intent",
-            sqlx::query(
-                "UPDATE downloads SET intent = ?4 WHERE account = ?1 AND export = ?2 AND task_id = ?3
-                    AND active_since IS NOT NULL",
-            ),
-            |q| q.bind(written),
-        )
+        let (store, key) = (self.clone(), key.clone());
+        self.together(INTEND, |db| {
+            Box::pin(async move {
+                let update = sqlx::query(
+                    "UPDATE downloads SET intent = ?4 WHERE account = ?1 AND export = ?2 AND task_id = ?3
+                        AND active_since IS NOT NULL",
+                );
+                store.step(db, &key, INTEND, update, |q| q.bind(written)).await
+            })
+        })
         .await
     }
 
@@ -100,7 +103,18 @@ impl Store {
     /// # Errors
     /// When the database fails, or the download is not active.
     pub async fn stored(&self, job: &Job, intent: &Intent, now: Timestamp) -> Result<(), StoreError> {
-        let failed = || self.sql("record a published file");
+        let (store, job, intent) = (self.clone(), job.clone(), intent.clone());
+        self.together(PUBLISH, move |db| Box::pin(async move { store.write_stored(db, &job, &intent, now).await }))
+            .await
+    }
+
+    async fn write_stored(
+        &self,
+        db: &mut SqliteConnection,
+        job: &Job,
+        intent: &Intent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let key = &job.key;
         let ended = Ended {
             from_byte: Some(intent.resumed_bytes),
@@ -108,7 +122,6 @@ impl Store {
             request_id: intent.request_id.clone(),
             partial_etag: None,
         };
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
         if !intent.returns {
             sqlx::query(
                 "INSERT INTO files (account, export, task_id, revision, path, bytes, sha256, crc64, etag, verified_by,
@@ -127,13 +140,12 @@ impl Store {
             .bind(&intent.verified_by)
             .bind(&intent.remote_updated_at)
             .bind(rfc3339(now))
-            .execute(&mut *tx)
+            .execute(&mut *db)
             .await
-            .map_err(failed())?;
+            .map_err(self.sql(PUBLISH))?;
         }
-        self.record_attempt(&mut tx, job, AttemptResult::Stored, None, &ended, now).await?;
-        self.settle(&mut tx, job, intent.remote_updated_at.clone(), now).await?;
-        tx.commit().await.map_err(failed())
+        self.record_attempt(db, job, AttemptResult::Stored, None, &ended, now).await?;
+        self.settle(db, job, intent.remote_updated_at.clone(), now).await
     }
 
     /// Records that a stored task was looked at again and is as it was.
@@ -141,17 +153,20 @@ impl Store {
     /// # Errors
     /// When the database fails, or the download is not active.
     pub async fn unchanged(&self, job: &Job, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
-        let failed = || self.sql("record an unchanged file");
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed())?;
-        self.record_attempt(&mut tx, job, AttemptResult::Unchanged, None, ended, now).await?;
-        self.settle(&mut tx, job, text(job.remote_updated_at), now).await?;
-        tx.commit().await.map_err(failed())
+        let (store, job, ended) = (self.clone(), job.clone(), ended.clone());
+        self.together("record an unchanged file", move |db| {
+            Box::pin(async move {
+                store.record_attempt(db, &job, AttemptResult::Unchanged, None, &ended, now).await?;
+                store.settle(db, &job, text(job.remote_updated_at), now).await
+            })
+        })
+        .await
     }
 
     /// Makes the download repeat the newest revision, with nothing left to do.
     async fn settle(
         &self,
-        db: &mut sqlx::SqliteConnection,
+        db: &mut SqliteConnection,
         job: &Job,
         remote_updated_at: Option<String>,
         now: Timestamp,

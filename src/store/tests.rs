@@ -34,6 +34,19 @@ impl Store {
         let page = PageRead { number, rows, rejected: rejected.to_vec(), request_id };
         Ok(self.apply_pages(listing, &[page], revive_before, now).await?.pop().unwrap())
     }
+
+    /// Claims one download of one account.
+    pub(crate) async fn claim_next(
+        &self,
+        account: &AccountName,
+        exports: &[Export],
+        now: Timestamp,
+        horizon: SignedDuration,
+    ) -> Result<Option<Job>, StoreError> {
+        let accounts = vec![(account.clone(), exports.to_vec())];
+        let claim = Claim { accounts, slots: 1, down: Vec::new(), tried: Vec::new(), now, horizon };
+        Ok(self.claim(claim).await?.pop())
+    }
 }
 
 fn listing() -> ListingKey {
@@ -93,7 +106,7 @@ async fn sweep(store: &Store, ids: &[&str], began: Timestamp) -> SweepEnd {
 }
 
 async fn claim(store: &Store, now: Timestamp) -> Option<Job> {
-    store.claim(&listing().account, &[Export::UsageDetail], &[], now, SignedDuration::from_mins(5)).await.unwrap()
+    store.claim_next(&listing().account, &[Export::UsageDetail], now, SignedDuration::from_mins(5)).await.unwrap()
 }
 
 async fn one<T>(store: &Store, sql: &'static str) -> T

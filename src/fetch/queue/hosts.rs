@@ -39,9 +39,12 @@ impl Hosts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hosts that nothing may be claimed for now.
-    pub(super) fn down(&self, now: Instant) -> Vec<String> {
-        self.lock().iter().filter(|(_, d)| d.is_tried || d.until > now).map(|(host, _)| host.clone()).collect()
+    /// The hosts that nothing may be claimed for now, and those that one download may try.
+    pub(super) fn judge(&self, now: Instant) -> (Vec<String>, Vec<String>) {
+        let hosts = self.lock();
+        let (down, tried): (Vec<_>, Vec<_>) = hosts.iter().partition(|(_, d)| d.is_tried || d.until > now);
+        let names = |hosts: Vec<(&String, &Down)>| hosts.into_iter().map(|(host, _)| host.clone()).collect();
+        (names(down), names(tried))
     }
 
     /// How long until a host may be tried again.
@@ -92,6 +95,10 @@ mod tests {
 
     const HOST: &str = "files.example.com:443";
 
+    fn down(hosts: &Hosts, now: Instant) -> Vec<String> {
+        hosts.judge(now).0
+    }
+
     fn pause(failures: u32) -> Duration {
         Duration::from_secs(10) * failures
     }
@@ -100,25 +107,26 @@ mod tests {
     fn a_host_that_is_down_pauses_its_downloads_and_costs_one_of_them_an_attempt() {
         let (hosts, now) = (Hosts::default(), clock::instant());
         hosts.begin(HOST);
-        assert!(hosts.down(now).is_empty());
+        assert!(down(&hosts, now).is_empty());
         assert_eq!(hosts.unreachable(HOST, now, pause), Cost::Attempt);
         assert_eq!(hosts.unreachable(HOST, now, pause), Cost::Nothing, "the others that were under way");
-        assert_eq!(hosts.down(now), [HOST]);
+        assert_eq!(down(&hosts, now), [HOST]);
         assert_eq!(hosts.next_up(now), Some(Duration::from_secs(10)));
 
         let later = now + Duration::from_secs(10);
-        assert!(hosts.down(later).is_empty());
+        assert!(down(&hosts, later).is_empty());
+        assert_eq!(hosts.judge(later).1, [HOST], "one may try");
         hosts.begin(HOST);
-        assert_eq!(hosts.down(later), [HOST], "one tries, the others wait for what it finds");
+        assert_eq!(down(&hosts, later), [HOST], "one tries, the others wait for what it finds");
         assert_eq!(hosts.unreachable(HOST, later, pause), Cost::Attempt);
         assert_eq!(hosts.next_up(later), Some(Duration::from_secs(20)));
         let again = later + Duration::from_secs(20);
         hosts.begin(HOST);
         hosts.undecided(HOST);
-        assert!(hosts.down(again).is_empty(), "cut off: the next one tries");
+        assert!(down(&hosts, again).is_empty(), "cut off: the next one tries");
         hosts.begin(HOST);
         hosts.reached(HOST);
-        assert!(hosts.down(now).is_empty());
+        assert!(down(&hosts, now).is_empty());
     }
 
     #[test]
@@ -127,6 +135,6 @@ mod tests {
         for n in 0..1_000 {
             hosts.unreachable(&format!("host-{n}:443"), now, pause);
         }
-        assert_eq!(hosts.down(now).len(), HOSTS_MAX);
+        assert_eq!(down(&hosts, now).len(), HOSTS_MAX);
     }
 }

@@ -126,7 +126,7 @@ async fn what_is_new_behind_a_page_that_a_walk_reads_is_swept_for() {
     poller.full_sweep(Some(clock::now()), &stop).await.unwrap();
     let (now, horizon) = (clock::now(), SignedDuration::from_mins(5));
     let account = poller.listing.account.clone();
-    let job = poller.store.claim(&account, &[poller.listing.export], &[], now, horizon).await.unwrap().unwrap();
+    let job = poller.store.claim_next(&account, &[poller.listing.export], now, horizon).await.unwrap().unwrap();
     let after = after_failure(0, 3, Reason::Expired, SignedDuration::ZERO, false);
     let failure = Failure { reason: Reason::Expired, error: "refused".into(), after, not_before: now };
     poller.store.attempt_failed(&job, &failure, &Ended::default(), now).await.unwrap();

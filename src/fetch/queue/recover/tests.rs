@@ -76,7 +76,7 @@ async fn crashed(dir: &TempDir, with_intent: bool) -> (Arc<Queue>, Arc<Heard>) {
     let now = clock::now();
     store.apply_page(&listing, 1, &[row], &[], None, None, now).await.unwrap();
     let horizon = SignedDuration::from_mins(5);
-    let job = store.claim(&listing.account, &[Export::Usage], &[], now, horizon).await.unwrap().unwrap();
+    let job = store.claim_next(&listing.account, &[Export::Usage], now, horizon).await.unwrap().unwrap();
     let area = Area::open(dir.path().join("exports")).unwrap();
     std::fs::write(area.partial(&job.key), BODY).unwrap();
     if with_intent {
