@@ -7,7 +7,7 @@
 //! fchmod, fsync     .incoming/PARTIAL          seal: the bytes are durable before any name promises them
 //! mkdir, fsync      ACCOUNT, then EXPORT       place: a new folder's name is durable in its parent
 //! renameat2(NOREPLACE)                         place: whole or not at all, and never over another file
-//! fsync             ACCOUNT/EXPORT             place: the new name is durable
+//! fsync             ACCOUNT/EXPORT             place: the new name is durable; who places at the same moment shares it
 //! ```
 //!
 //! `.incoming` itself is not flushed after the rename: if the old name came back after a crash, it would be the same file,
@@ -16,6 +16,7 @@
 //! Every function blocks: callers are on blocking threads. Modes are set explicitly, so that no umask changes them. Folders
 //! below the root are opened one by one without following symbolic links, so that nothing is written outside the root.
 
+mod flush;
 mod partial;
 
 use std::{
@@ -26,6 +27,7 @@ use std::{
         unix::fs::{DirBuilderExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustix::{
@@ -33,6 +35,7 @@ use rustix::{
     io::Errno,
 };
 
+use self::flush::Flushes;
 pub(super) use self::partial::Partial;
 use super::verify::digest_reader;
 use crate::model::{filename::partial_name, task::TaskKey};
@@ -106,6 +109,7 @@ pub fn free_bytes(folder: &Path) -> io::Result<u64> {
 #[derive(Debug, Clone)]
 pub struct Area {
     root: PathBuf,
+    flushes: Arc<Flushes>,
 }
 
 impl Area {
@@ -124,7 +128,7 @@ impl Area {
             fs::set_permissions(&root, Permissions::from_mode(FOLDER_MODE))
                 .map_err(|e| named(e, "set the mode of", &root))?;
         }
-        let area = Self { root };
+        let area = Self::at(root);
         area.folder(&[INCOMING]).map_err(|e| named(e, "open", &area.root.join(INCOMING)))?;
         Ok(area)
     }
@@ -132,7 +136,7 @@ impl Area {
     /// The folder as it is, for reading: nothing is made.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), flushes: Arc::default() }
     }
 
     /// Compares a published file with what was recorded of it.
@@ -161,7 +165,7 @@ impl Area {
         if let Some(file) = self.find(path)? {
             file.sync_all()?;
         }
-        rustix::fs::fsync(self.folder(&folders)?)?;
+        self.flushes.flush(&self.folder(&folders)?)?;
         Self::remove_unfinished(partial)
     }
 
@@ -216,7 +220,7 @@ impl Area {
             done => done.map_err(|e| failed(e.into()))?,
         }
         tracing::debug!(partial = %partial.display(), path, "a file has its name");
-        rustix::fs::fsync(&folder).map_err(|e| failed(e.into()))
+        self.flushes.flush(&folder).map_err(|e| failed(e.into()))
     }
 
     /// Hashes a published file; `None` when there is none.
