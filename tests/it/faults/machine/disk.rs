@@ -21,7 +21,8 @@ async fn a_disk_that_fills_up_under_a_download_holds_it_until_there_is_room() {
     assert_eq!((low[0]["level"].as_str(), low[0]["path"].as_str()), (Some("error"), world.downloads().to_str()));
     daemon.await_events("download.retrying", 1).await;
     daemon.await_more("poll.completed", 3).await;
-    assert_eq!(world.state("big").await.as_deref(), Some("pending"));
+    // It is tried every 50 ms, so that it is active now and then.
+    daemon.until("it waits", async || world.state("big").await.as_deref() == Some("pending")).await;
     assert_eq!(world.number("SELECT failures FROM downloads WHERE task_id = 'big'").await, 0, "nobody's failure");
     assert!(!world.published().contains(&csv_path("big")));
 
