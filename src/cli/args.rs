@@ -57,13 +57,48 @@ pub(crate) enum Command {
             Without --online nothing leaves this machine. With it, one signed call is made for each listing, and what is \
             missing is said: keys, a permission, the network, or a clock that is off.")]
     Check(CheckArgs),
+    /// Show on one screen how things are: listings, downloads, disk, and what comes next
+    #[command(
+        long_about = "Show on one screen how things are: listings, downloads, disk, and what comes next.\n\n\
+            Whether an instance runs; when each listing was last read and when it comes next; how many tasks and downloads \
+            there are of each kind; what is being downloaded and what is tried again when; what is free on the disks. The \
+            last line says whether a person should look at anything. Only what is stored is read: it works while the daemon \
+            runs and after it has stopped, and asks neither the daemon nor the cloud.",
+        after_help = "Exit status: 0 whatever it shows. For alerts use `/healthz`, the metrics, or `healthy` of `--json`.\n\
+            Times are local (TZ); the width is that of the terminal, or COLUMNS.\n\
+            Examples:\n  cdn-usaged status\n  cdn-usaged status --json | jq .concerns"
+    )]
+    Status(StatusArgs),
     /// Show tasks with their downloads
     #[command(
-        after_help = "Examples:\n  cdn-usaged tasks --status failed --since 7d\n  cdn-usaged tasks --state abandoned --json"
+        long_about = "Show tasks with their downloads.\n\n\
+            STATUS is the service's last word: created, success, failed, or whatever it sends next. STATE is ours: pending, \
+            active, stored or abandoned. A narrow screen shows less of the names and files; a pipe and --json show all.",
+        after_help = "Times are local (TZ), unless --utc; --json has them as stored, in UTC. The width is that of the \
+            terminal, or COLUMNS.\n\
+            Examples:\n  cdn-usaged tasks --status failed --since 7d\n  cdn-usaged tasks --state abandoned --json\n  \
+            cdn-usaged tasks --since \"2026-01-31 14:00\" --account main"
     )]
     Tasks(TasksArgs),
     /// Show every transition, attempt and file of a task
+    #[command(
+        long_about = "Show every transition, attempt and file of a task, in the order in which they happened.\n\n\
+            A transition is a change of the task that was seen in the listing; an attempt is one at downloading its file; a \
+            file is a published revision. The request ids are what the vendor's support asks for.",
+        after_help = "Times are local (TZ), unless --utc; --json has them as stored, in UTC.\n\
+            Examples:\n  cdn-usaged history 34230590001\n  cdn-usaged history main/usage-detail/34230590001 --json"
+    )]
     History(HistoryArgs),
+    /// Say why a task is where it is, what was tried, and what happens next
+    #[command(
+        long_about = "Say why a task is where it is, what was tried, and what happens next.\n\n\
+            Where the task stands, in words; the attempts at its file and what they failed of; what comes next and when; and, \
+            where it does not go on by itself, what a person has to do, with the command. What comes is foretold from what is \
+            stored and from the configuration: neither the daemon nor the cloud is asked.",
+        after_help = "Times are local (TZ), unless --utc. With --json: the same as fields, and the sentences in `text`.\n\
+            Examples:\n  cdn-usaged why 34230590001\n  cdn-usaged why main/usage/11 --json | jq -r .verdict"
+    )]
+    Why(WhyArgs),
     /// Show published files in the order of their ids
     #[command(
         long_about = "Show published files in the order of their ids.\n\n\
@@ -163,9 +198,12 @@ pub(crate) struct TasksArgs {
     /// Only this state of the download
     #[arg(long, value_enum)]
     pub state: Option<StateArg>,
-    /// Only tasks whose newest transition is not older: a day or time in UTC (2026-01-31, 2026-01-31T00:00:00Z) or how long ago (7d, 12h)
+    /// Only tasks whose newest transition is not older: a day or time (2026-01-31, "2026-01-31 14:00", 2026-01-31T14:00:00Z) or how long ago (7d, 12h)
     #[arg(long, value_name = "TIME_OR_DURATION")]
     pub since: Option<String>,
+    /// Show times in UTC, and take those of --since as such
+    #[arg(long)]
+    pub utc: bool,
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
@@ -175,7 +213,32 @@ pub(crate) struct TasksArgs {
 pub(crate) struct HistoryArgs {
     /// ID, or ACCOUNT/EXPORT/ID where an id occurs more than once
     pub task: String,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
     /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// ID, or ACCOUNT/EXPORT/ID where an id occurs more than once
+    pub task: String,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -185,6 +248,9 @@ pub(crate) struct FilesArgs {
     /// Only files with a larger id
     #[arg(long, value_name = "ID", default_value_t = 0)]
     pub after: i64,
+    /// Show times in UTC
+    #[arg(long)]
+    pub utc: bool,
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what their outcomes mean to the shell.
 
+mod around;
 mod args;
 mod check;
 #[cfg(feature = "demo")]
@@ -12,9 +13,16 @@ mod owner;
 mod progress;
 mod retry;
 mod run;
+mod screen;
+mod status;
+mod table;
 mod task_ref;
 mod tasks;
 mod verify;
+mod why;
+
+#[cfg(test)]
+mod golden;
 
 use std::{
     fmt,
@@ -155,8 +163,10 @@ fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Sig
             }
             Command::Once(args) => once::run(&cli.config, config, environment, &args, &bars).await,
             Command::Check(args) => check::run(&cli.config, &config, environment, &args).await,
+            Command::Status(args) => status::run(&cli.config, &config, &args).await,
             Command::Tasks(args) => tasks::run(&config, &args).await,
             Command::History(args) => history::run(&config, &args).await,
+            Command::Why(args) => why::run(&config, &args).await,
             Command::Files(args) => files::run(&config, &args).await,
             Command::Retry(args) => retry::run(&cli.config, &config, &args).await,
             Command::Verify(args) => verify::run(&config, &args).await,

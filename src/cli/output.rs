@@ -1,11 +1,14 @@
-//! Results on standard output: JSON Lines, or a table for people.
+//! Results on standard output: JSON Lines, or lines and tables for people.
 
-use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
+use std::io::{self, BufWriter, StdoutLock, Write as _};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::Failure;
+use super::{
+    Failure,
+    screen::Screen,
+    table::{self, Cell, Column},
+};
 use crate::text;
 
 /// The text of the failure that a closed pipe leads to; never shown.
@@ -15,21 +18,71 @@ pub(super) const BROKEN_PIPE: &str = "standard output was closed";
 /// all of them; a longer result is printed as several tables.
 pub(super) const TABLE_ROWS_MAX: usize = 1_000;
 
+/// A colour, on a terminal that wants any. What it means is said in words, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    /// None.
+    Plain,
+    /// It is as it should be.
+    Good,
+    /// It goes on by itself.
+    Waiting,
+    /// A person should look.
+    Bad,
+}
+
+impl Paint {
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "\u{1b}[32m",
+            Self::Waiting => "\u{1b}[33m",
+            Self::Bad => "\u{1b}[31m",
+        }
+    }
+
+    /// Whether this is a good word of a status or a state.
+    pub(crate) fn of_word(word: &str) -> Self {
+        match word {
+            "success" | "stored" => Self::Good,
+            "failed" | "abandoned" => Self::Bad,
+            "pending" | "active" => Self::Waiting,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Standard output, locked and buffered.
 pub(crate) struct Out {
     writer: BufWriter<StdoutLock<'static>>,
-    width: Option<u16>,
+    screen: Screen,
 }
 
 impl Out {
+    /// In local time.
     pub(crate) fn new() -> Self {
-        let width = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
-        Self { writer: BufWriter::new(io::stdout().lock()), width }
+        Self::in_zone(false)
+    }
+
+    /// In local time, or in UTC.
+    pub(crate) fn in_zone(utc: bool) -> Self {
+        Self { writer: BufWriter::new(io::stdout().lock()), screen: Screen::of_stdout(utc) }
+    }
+
+    /// Where it is shown.
+    pub(crate) const fn screen(&self) -> &Screen {
+        &self.screen
     }
 
     /// One line of text, with control characters from the network made visible.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failure> {
-        writeln!(self.writer, "{}", text::visible(line)).map_err(failure)
+        self.painted(Paint::Plain, line)
+    }
+
+    /// The same in a colour.
+    pub(crate) fn painted(&mut self, paint: Paint, line: &str) -> Result<(), Failure> {
+        self.write(paint, &text::visible(line))?;
+        self.end_line()
     }
 
     /// One object, on one line, with control characters from the network escaped.
@@ -38,23 +91,39 @@ impl Out {
         writeln!(self.writer, "{}", text::json_visible(&line)).map_err(failure)
     }
 
-    /// A table, with control characters from the network made visible; nothing when it has no rows.
-    pub(crate) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    /// A table; nothing when it has no rows. Its cells have been made visible. `paint` gives the colour of a cell, by its
+    /// row and column.
+    pub(crate) fn table(
+        &mut self,
+        columns: &[Column],
+        rows: &[Vec<Cell>],
+        paint: impl Fn(usize, usize) -> Paint,
+    ) -> Result<(), Failure> {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(header.to_vec());
-        if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        for row in rows {
-            table.add_row(row.iter().map(|cell| text::visible(cell).into_owned()));
-        }
-        for line in table.lines() {
-            writeln!(self.writer, "{}", line.trim_end()).map_err(failure)?;
+        for (at, line) in table::lines(columns, rows, self.screen.width).into_iter().enumerate() {
+            let last = line.len().saturating_sub(1);
+            for (position, (column, cell)) in line.iter().enumerate() {
+                let paint = at.checked_sub(1).map_or(Paint::Plain, |row| paint(row, *column));
+                let cell = if position == last { cell.trim_end() } else { cell };
+                self.write(paint, cell)?;
+            }
+            self.end_line()?;
         }
         Ok(())
+    }
+
+    /// Text that has been made visible.
+    fn write(&mut self, paint: Paint, text: &str) -> Result<(), Failure> {
+        if paint == Paint::Plain || !self.screen.colours {
+            return self.writer.write_all(text.as_bytes()).map_err(failure);
+        }
+        write!(self.writer, "{}{text}\u{1b}[0m", paint.begin()).map_err(failure)
+    }
+
+    fn end_line(&mut self) -> Result<(), Failure> {
+        writeln!(self.writer).map_err(failure)
     }
 
     /// Everything is written, or the command fails.
@@ -71,20 +140,7 @@ fn failure(e: io::Error) -> Failure {
     }
 }
 
-/// An optional cell.
+/// An optional cell, with control characters made visible.
 pub(crate) fn cell(value: Option<&str>) -> String {
-    value.unwrap_or("-").to_owned()
-}
-
-/// A stored time for people: UTC, to the second.
-pub(crate) fn time(value: Option<&str>) -> String {
-    value.map_or_else(
-        || "-".to_owned(),
-        |t| t.get(..19).map_or_else(|| t.to_owned(), |s| format!("{}Z", s.replace('T', " "))),
-    )
-}
-
-/// A size for people.
-pub(crate) fn size(bytes: i64) -> String {
-    bytesize::ByteSize(u64::try_from(bytes).unwrap_or(0)).display().iec().to_string()
+    text::visible(value.unwrap_or("-")).into_owned()
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{
     Failure,
     args::TasksArgs,
-    output::{Out, TABLE_ROWS_MAX, cell, size, time},
+    output::{Out, Paint, TABLE_ROWS_MAX, cell},
+    screen::{Screen, Times, size},
+    table::{Cell, Column},
 };
 use crate::{
     clock,
@@ -80,9 +83,20 @@ impl<'a> TaskJson<'a> {
     }
 }
 
-const HEADER: [&str; 6] = ["TASK", "NAME", "STATUS", "STATE", "UPDATED", "FILE OR REASON"];
+/// The columns: the task and its two words always stay; the name goes first.
+fn columns(updated: &Times) -> Vec<Column> {
+    let dated = vec![updated.header("UPDATED"), updated.header("UPDATED"), "UPDATED".to_owned()];
+    vec![
+        Column::new("TASK", 0, 0),
+        Column::new("NAME", 12, 2),
+        Column::new("STATUS", 0, 0),
+        Column::new("STATE", 0, 0),
+        Column { header: dated, width_min: 0, rank: 1 },
+        Column::new("FILE OR REASON", 16, 0),
+    ]
+}
 
-fn table_row(row: &TaskRow, configured: bool) -> Vec<String> {
+fn table_row(row: &TaskRow, configured: bool, updated: [String; 3]) -> Vec<Cell> {
     let mut status = row.status.clone();
     if row.unlisted_at.is_some() {
         status.push_str(", unlisted");
@@ -91,32 +105,51 @@ fn table_row(row: &TaskRow, configured: bool) -> Vec<String> {
     if !configured {
         state = if row.state.is_some() { format!("{state}, unconfigured") } else { "unconfigured".to_owned() };
     }
-    let outcome = match (&row.path, &row.reason) {
-        (Some(path), _) if row.state.as_deref() == Some("stored") => {
-            format!("{path} ({})", size(row.bytes.unwrap_or(0)))
-        }
-        (_, Some(reason)) => format!("{reason}: {}", row.error.as_deref().unwrap_or("-")),
-        (Some(path), None) => format!("{path} ({})", size(row.bytes.unwrap_or(0))),
-        (None, None) => "-".to_owned(),
-    };
     vec![
-        format!("{}/{}/{}", row.account, row.export, row.task_id),
-        cell(row.name.as_deref()),
-        status,
-        state,
-        time(row.updated_at.as_deref()),
-        outcome,
+        Cell::whole(visible(&format!("{}/{}/{}", row.account, row.export, row.task_id))),
+        Cell::Text(cell(row.name.as_deref())),
+        Cell::whole(visible(&status)),
+        Cell::whole(state),
+        Cell::Forms(updated.into()),
+        outcome(row),
     ]
 }
 
-/// `--since`: a time, a day, or how long ago.
-fn since(text: &str) -> Result<String, Failure> {
-    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
+/// What there is of a file, or why there is none.
+fn outcome(row: &TaskRow) -> Cell {
+    let file = row.path.as_deref().map(|path| Cell::File { size: size(row.bytes.unwrap_or(0)), path: cell(Some(path)) });
+    let failed = row.reason.as_deref().map(|r| Cell::Text(cell(Some(&format!("{r}: {}", cell(row.error.as_deref()))))));
+    let is_stored = row.state.as_deref() == Some("stored");
+    let (first, second) = if is_stored { (file, failed) } else { (failed, file) };
+    first.or(second).unwrap_or_else(|| Cell::Text("-".to_owned()))
+}
+
+/// The tables of some tasks, and their colours.
+pub(super) fn table(screen: &Screen, rows: &[TaskRow], known: impl Fn(&TaskRow) -> bool) -> (Vec<Column>, Vec<Vec<Cell>>) {
+    let updated = screen.times(rows.iter().map(|row| row.updated_at.as_deref()));
+    let columns = columns(&updated);
+    let cells = rows.iter().zip(updated.forms).map(|(row, updated)| table_row(row, known(row), updated));
+    (columns, cells.collect())
+}
+
+fn paint(row: &TaskRow, column: usize) -> Paint {
+    match column {
+        2 => Paint::of_word(&row.status),
+        3 => Paint::of_word(row.state.as_deref().unwrap_or_default()),
+        _ => Paint::Plain,
+    }
+}
+
+/// `--since`: a time, a day, or how long ago. What names no zone is meant as times are shown.
+fn since(text: &str, zone: &TimeZone) -> Result<String, Failure> {
+    let local = |at: jiff::civil::DateTime| at.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
+    let day = || local(text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight()));
+    let time = || local(text.parse::<jiff::civil::DateTime>().ok()?);
     let ago = || clock::now().saturating_sub(super::args::duration(text).ok()?).ok();
-    let at = text.parse::<jiff::Timestamp>().ok().or_else(day).or_else(ago).ok_or_else(|| {
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(day).or_else(time).or_else(ago).ok_or_else(|| {
         Failure::usage(format!(
-            "--since {}: write a day or a time in UTC such as 2026-01-31 or 2026-01-31T00:00:00Z, or how long ago, such as \
-             7d or 12h",
+            "--since {}: write a day or a time such as 2026-01-31, \"2026-01-31 14:00\" or 2026-01-31T14:00:00Z, or how \
+             long ago, such as 7d or 12h",
             visible(text)
         ))
     })?;
@@ -142,7 +175,8 @@ pub(crate) async fn print(
                 out.json(&TaskJson::new(row, known(row)))?;
             }
         } else {
-            out.table(&HEADER, &rows.iter().map(|r| table_row(r, known(r))).collect::<Vec<_>>())?;
+            let (columns, cells) = table(out.screen(), &rows, known);
+            out.table(&columns, &cells, |row, column| paint(&rows[row], column))?;
         }
         printed += rows.len() as u64;
         if rows.len() < TABLE_ROWS_MAX {
@@ -153,16 +187,16 @@ pub(crate) async fn print(
 
 /// Runs the command.
 pub(crate) async fn run(config: &Config, args: &TasksArgs) -> Result<(), Failure> {
+    let mut out = Out::in_zone(args.utc);
     let filter = TaskFilter {
         account: args.account.clone(),
         export: args.export.map(|e| e.as_str().to_owned()),
         status: args.status.as_ref().map(|s| s.to_lowercase()),
         state: args.state.map(|s| s.as_str().to_owned()),
-        since: args.since.as_deref().map(since).transpose()?,
+        since: args.since.as_deref().map(|text| since(text, &out.screen().zone)).transpose()?,
         task_id: None,
     };
     let store = Store::open_read_only(&config.storage.state_dir).await?;
-    let mut out = Out::new();
     let printed = print(&mut out, &store, config, &filter, args.json).await?;
     if printed == 0 && !args.json {
         out.line("no task fits")?;

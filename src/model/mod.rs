@@ -10,5 +10,8 @@ pub mod filename;
 pub mod health;
 pub mod link;
 pub mod observe;
+pub mod overview;
+pub mod schedule;
 pub mod sweep;
 pub mod task;
+pub mod why;

@@ -6,22 +6,18 @@ use std::{
     time::Duration,
 };
 
-use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollError, Poller};
 use crate::{
     clock,
     events::{self, PollCompleted},
-    model::task::TaskId,
+    model::{schedule::WATCHED_FOR, task::TaskId},
     store::Watched,
 };
 
 /// Pages of one quick poll at most; beyond that a sweep is the cheaper answer.
 pub const QUICK_PAGES_MAX: u64 = 20;
-/// For this long after its last change an unfinished task is looked for by every poll; later only by sweeps, so that a
-/// task that never finishes does not cost a call a minute for ever.
-pub const WATCHED_FOR: SignedDuration = SignedDuration::from_hours(48);
 
 /// One quick poll under way.
 struct Quick<'a> {

@@ -30,6 +30,8 @@ pub struct Listing {
     pub sweep_due: bool,
     /// Of the last poll, when it failed.
     pub error: Option<String>,
+    /// Since when its total has been too low to be believed.
+    pub suspect_since: Option<Timestamp>,
 }
 
 /// A task that every poll looks for.
@@ -77,7 +79,7 @@ impl Store {
         let failed = || self.sql("read a listing");
         let row = sqlx::query(
             "SELECT total, last_poll_at, last_sweep_at, last_consistent_sweep_at, last_beat_at, sweep_due,
-                    error
+                    error, suspect_since
              FROM listings WHERE account = ?1 AND export = ?2",
         )
         .bind(listing.account.as_str())
@@ -95,6 +97,7 @@ impl Store {
             last_beat_at: time_of("last_beat_at")?,
             sweep_due: row.try_get("sweep_due").map_err(failed())?,
             error: row.try_get("error").map_err(failed())?,
+            suspect_since: time_of("suspect_since")?,
         }))
     }
 

@@ -9,6 +9,7 @@ mod downloads;
 mod inspect;
 mod listings;
 mod lock;
+mod look;
 mod observe;
 mod open;
 mod probe;
@@ -26,7 +27,8 @@ pub use self::{
     downloads::{Charged, Claim, Ended, Failure, Job},
     inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd, Watched},
-    lock::{Lock, LockError},
+    lock::{Holder, Lock, LockError},
+    look::{Attempting, Given, Retrying, TaskFacts},
     observe::{Applied, PageRead, RawRow, Recorded},
     open::OpenError,
     probe::{FileId, Unwritable},
