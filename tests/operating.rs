@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use cdn_usaged::model::download::{AttemptResult, DownloadState, Reason, VerifiedBy};
+use cdn_usaged::model::{
+    download::{AttemptResult, DownloadState, Reason, VerifiedBy},
+    why::Verdict,
+};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -33,6 +36,7 @@ fn every_reason_result_and_state_is_explained() {
     assert_named(states.iter().map(|s| s.as_str()), 4);
     assert_named(results.iter().map(|r| r.as_str()), 5);
     assert_named(verified.iter().map(|v| v.as_str()), 3);
+    assert_named(Verdict::ALL.iter().map(|v| v.as_str()), 18);
 }
 
 #[test]

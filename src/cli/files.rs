@@ -18,7 +18,7 @@ fn table(screen: &Screen, files: &[FileRow]) -> (Vec<Column>, Vec<Vec<Cell>>) {
     let dated = vec![stored.header("STORED"), stored.header("STORED"), "STORED".to_owned()];
     let columns = vec![
         Column::new("ID", 0, 0),
-        Column { header: dated, width_min: 0, rank: 1 },
+        Column { header: dated, width_min: 0, rank: 1, breaks: false },
         Column::new("SIZE", 0, 0),
         Column::new("VERIFIED BY", 0, 2),
         Column::new("PATH", 0, 0),

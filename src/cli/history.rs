@@ -45,10 +45,14 @@ impl Entry {
                     (_, kind) => format!("{kind}, {}", t.to_status),
                 };
                 let updated = t.remote_updated_at.as_deref().map(|at| format!("updated {}", local(screen, at)));
-                ("transition", [Some(change), updated, request(t.request_id.as_deref())].into_iter().flatten().collect())
+                (
+                    "transition",
+                    [Some(change), updated, request(t.request_id.as_deref())].into_iter().flatten().collect(),
+                )
             }
             Self::Attempt(a) => {
-                let took = between(&a.started_at, &a.ended_at).map(|t| format!(" after {}", span(t))).unwrap_or_default();
+                let took =
+                    between(&a.started_at, &a.ended_at).map(|t| format!(" after {}", took(t))).unwrap_or_default();
                 let bytes = a.to_byte.map(|to| {
                     let from = a.from_byte.unwrap_or(0);
                     format!("{} (bytes {from} to {to})", size(to.saturating_sub(from)))
@@ -80,6 +84,14 @@ fn local(screen: &Screen, stored: &str) -> String {
 
 fn between(from: &str, to: &str) -> Option<jiff::SignedDuration> {
     Some(to.parse::<Timestamp>().ok()?.duration_since(from.parse().ok()?))
+}
+
+/// Most attempts are short: to the tenth of a second then.
+fn took(length: jiff::SignedDuration) -> String {
+    match length.as_millis() {
+        millis @ 0..10_000 => format!("{}.{} s", millis / 1_000, millis / 100 % 10),
+        _ => span(length),
+    }
 }
 
 /// Further lines of an entry begin here: what is long and must stay whole, as a path or a digest, fits behind it.

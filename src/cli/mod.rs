@@ -1,7 +1,7 @@
 //! The commands, one file each, and what their outcomes mean to the shell.
 
-mod around;
 mod args;
+mod around;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;

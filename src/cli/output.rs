@@ -102,12 +102,10 @@ impl Out {
         if rows.is_empty() {
             return Ok(());
         }
-        for (at, line) in table::lines(columns, rows, self.screen.width).into_iter().enumerate() {
-            let last = line.len().saturating_sub(1);
-            for (position, (column, cell)) in line.iter().enumerate() {
-                let paint = at.checked_sub(1).map_or(Paint::Plain, |row| paint(row, *column));
-                let cell = if position == last { cell.trim_end() } else { cell };
-                self.write(paint, cell)?;
+        for line in table::lines(columns, rows, self.screen.width) {
+            for piece in line {
+                let paint = piece.row.map_or(Paint::Plain, |row| paint(row, piece.column));
+                self.write(paint, &piece.text)?;
             }
             self.end_line()?;
         }

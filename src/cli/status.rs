@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    around::{self, Disk, Instance},
     args::StatusArgs,
+    around::{self, Disk, Instance},
     output::Out,
 };
 use crate::{
@@ -258,7 +258,7 @@ impl Report {
             pid,
             running_since: since.map(clock::rfc3339),
             healthy: self.concerns.is_empty(),
-            concerns: self.concerns.iter().map(view::concern).collect(),
+            concerns: self.concerns.iter().map(|concern| view::concern(self, concern)).collect(),
             listings: self.rows.iter().map(|row| self.row_json(row)).collect(),
             downloads: DownloadsJson {
                 pending: self.count("pending"),

@@ -87,37 +87,46 @@ impl<'a> TaskJson<'a> {
 fn columns(updated: &Times) -> Vec<Column> {
     let dated = vec![updated.header("UPDATED"), updated.header("UPDATED"), "UPDATED".to_owned()];
     vec![
-        Column::new("TASK", 0, 0),
+        Column::new("TASK", 0, 0).breaking(),
         Column::new("NAME", 12, 2),
         Column::new("STATUS", 0, 0),
         Column::new("STATE", 0, 0),
-        Column { header: dated, width_min: 0, rank: 1 },
+        Column { header: dated, width_min: 0, rank: 1, breaks: false },
         Column::new("FILE OR REASON", 16, 0),
     ]
 }
 
 fn table_row(row: &TaskRow, configured: bool, updated: [String; 3]) -> Vec<Cell> {
-    let mut status = row.status.clone();
-    if row.unlisted_at.is_some() {
-        status.push_str(", unlisted");
-    }
-    let mut state = cell(row.state.as_deref());
-    if !configured {
-        state = if row.state.is_some() { format!("{state}, unconfigured") } else { "unconfigured".to_owned() };
-    }
+    let status = cell(Some(&row.status));
+    let status = match row.unlisted_at {
+        Some(_) => forms(format!("{status}, unlisted"), "unlisted"),
+        None => Cell::whole(status),
+    };
+    let state = cell(row.state.as_deref());
+    let state = match (configured, &row.state) {
+        (true, _) => Cell::whole(state),
+        (false, Some(_)) => forms(format!("{state}, unconfigured"), "unconfigured"),
+        (false, None) => Cell::whole("unconfigured"),
+    };
     vec![
         Cell::whole(visible(&format!("{}/{}/{}", row.account, row.export, row.task_id))),
         Cell::Text(cell(row.name.as_deref())),
-        Cell::whole(visible(&status)),
-        Cell::whole(state),
+        status,
+        state,
         Cell::Forms(updated.into()),
         outcome(row),
     ]
 }
 
+/// Two words, of which the second says it as well where there is room for no more: as short as a time is a day.
+fn forms(both: String, second: &str) -> Cell {
+    Cell::Forms(vec![both.clone(), both, second.to_owned()])
+}
+
 /// What there is of a file, or why there is none.
 fn outcome(row: &TaskRow) -> Cell {
-    let file = row.path.as_deref().map(|path| Cell::File { size: size(row.bytes.unwrap_or(0)), path: cell(Some(path)) });
+    let file =
+        row.path.as_deref().map(|path| Cell::File { size: size(row.bytes.unwrap_or(0)), path: cell(Some(path)) });
     let failed = row.reason.as_deref().map(|r| Cell::Text(cell(Some(&format!("{r}: {}", cell(row.error.as_deref()))))));
     let is_stored = row.state.as_deref() == Some("stored");
     let (first, second) = if is_stored { (file, failed) } else { (failed, file) };
@@ -125,7 +134,11 @@ fn outcome(row: &TaskRow) -> Cell {
 }
 
 /// The tables of some tasks, and their colours.
-pub(super) fn table(screen: &Screen, rows: &[TaskRow], known: impl Fn(&TaskRow) -> bool) -> (Vec<Column>, Vec<Vec<Cell>>) {
+pub(super) fn table(
+    screen: &Screen,
+    rows: &[TaskRow],
+    known: impl Fn(&TaskRow) -> bool,
+) -> (Vec<Column>, Vec<Vec<Cell>>) {
     let updated = screen.times(rows.iter().map(|row| row.updated_at.as_deref()));
     let columns = columns(&updated);
     let cells = rows.iter().zip(updated.forms).map(|(row, updated)| table_row(row, known(row), updated));
@@ -142,11 +155,10 @@ fn paint(row: &TaskRow, column: usize) -> Paint {
 
 /// `--since`: a time, a day, or how long ago. What names no zone is meant as times are shown.
 fn since(text: &str, zone: &TimeZone) -> Result<String, Failure> {
-    let local = |at: jiff::civil::DateTime| at.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
-    let day = || local(text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight()));
-    let time = || local(text.parse::<jiff::civil::DateTime>().ok()?);
+    // A day is its beginning.
+    let local = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
     let ago = || clock::now().saturating_sub(super::args::duration(text).ok()?).ok();
-    let at = text.parse::<jiff::Timestamp>().ok().or_else(day).or_else(time).or_else(ago).ok_or_else(|| {
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(local).or_else(ago).ok_or_else(|| {
         Failure::usage(format!(
             "--since {}: write a day or a time such as 2026-01-31, \"2026-01-31 14:00\" or 2026-01-31T14:00:00Z, or how \
              long ago, such as 7d or 12h",

@@ -8,8 +8,8 @@ use serde::Serialize;
 use self::words::Telling;
 use super::{
     Failure,
-    around::{self, Instance},
     args::WhyArgs,
+    around::{self, Instance},
     output::Out,
     screen::Screen,
     task_ref,

@@ -123,7 +123,11 @@ mod tests {
     fn a_sweep_comes_with_the_first_poll_that_finds_it_due() {
         let now = at(0);
         assert_eq!(polls().next_sweep(now), Due::At(at(300)));
-        assert_eq!(Polls { last_beat_at: Some(at(-358)), ..polls() }.next_sweep(now), Due::At(at(6)), "not before a poll");
+        assert_eq!(
+            Polls { last_beat_at: Some(at(-358)), ..polls() }.next_sweep(now),
+            Due::At(at(6)),
+            "not before a poll"
+        );
         assert_eq!(Polls { last_beat_at: Some(at(-400)), ..polls() }.next_sweep(now), Due::At(at(6)));
         assert_eq!(Polls { last_beat_at: None, last_poll_at: None, ..polls() }.next_sweep(now), Due::Now);
         assert_eq!(Polls { sweep_due: true, ..polls() }.next_sweep(now), Due::At(at(6)));

@@ -103,6 +103,28 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 18] = [
+        Self::Unconfigured,
+        Self::Unfinished,
+        Self::Unwatched,
+        Self::FailedThere,
+        Self::LeftEarly,
+        Self::Unqueued,
+        Self::Withdrawn,
+        Self::WaitsForLink,
+        Self::WaitsForNothing,
+        Self::WaitsForTime,
+        Self::WaitsForTurn,
+        Self::WaitsForSpace,
+        Self::Downloading,
+        Self::CutOff,
+        Self::Stored,
+        Self::Abandoned,
+        Self::AbandonedGone,
+        Self::AbandonedWithdrawn,
+    ];
+
     /// The word in `--json`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -274,9 +296,11 @@ fn waiting(d: &Download, facts: &Facts, now: Timestamp) -> Verdict {
 
 fn step(verdict: Verdict, facts: &Facts, now: Timestamp) -> Step {
     match verdict {
-        Verdict::Unconfigured | Verdict::Stored | Verdict::FailedThere | Verdict::LeftEarly | Verdict::AbandonedGone => {
-            Step::Nothing
-        }
+        Verdict::Unconfigured
+        | Verdict::Stored
+        | Verdict::FailedThere
+        | Verdict::LeftEarly
+        | Verdict::AbandonedGone => Step::Nothing,
         Verdict::Unfinished | Verdict::Unqueued => Step::Poll,
         Verdict::Unwatched | Verdict::AbandonedWithdrawn | Verdict::Withdrawn => {
             if facts.is_unlisted {

@@ -71,18 +71,26 @@ pub struct Given {
     pub bytes: u64,
 }
 
+pub(super) const FACTS: &str =
+    "SELECT t.status, t.unlisted_at, t.last_seen_at, d.state, d.active_since, d.link IS NOT NULL AS has_link,
+    d.wanted_at IS NOT NULL AS is_wanted, d.recheck, d.not_before, d.failures, d.reason, d.attempt, d.link_host
+    FROM tasks AS t
+    LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
+    WHERE t.account = ?1 AND t.export = ?2 AND t.task_id = ?3";
+
 pub(super) const ATTEMPTING: &str = "SELECT account, export, task_id, attempt, active_since FROM downloads
      WHERE active_since IS NOT NULL ORDER BY active_since LIMIT ?1";
 
 pub(super) const RETRYING: &str = "SELECT d.account, d.export, d.task_id, d.attempt, d.not_before, d.reason
      FROM json_each(?1) AS j
-     CROSS JOIN downloads AS d
+     CROSS JOIN downloads AS d INDEXED BY downloads_waiting
      WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
         AND d.active_since IS NULL AND d.link IS NOT NULL AND d.not_before > ?2 AND d.not_before <= ?3
      ORDER BY d.not_before LIMIT ?4";
 
 // In the order of the table, as the counts for the metrics: once over 300,000 rows takes some 0.2 s.
-pub(super) const GIVEN: &str = "SELECT account, export, state, iif(state = 'abandoned', reason, NULL) AS why, count(*), sum(bytes)
+pub(super) const GIVEN: &str =
+    "SELECT account, export, state, iif(state = 'abandoned', reason, NULL) AS why, count(*), sum(bytes)
      FROM downloads NOT INDEXED GROUP BY account, export, state, why";
 
 impl Store {
@@ -92,19 +100,13 @@ impl Store {
     /// When the database fails.
     pub async fn task_facts(&self, key: &TaskKey) -> Result<Option<TaskFacts>, StoreError> {
         let failed = || self.sql("read a task");
-        let row = sqlx::query(
-            "SELECT t.status, t.unlisted_at, t.last_seen_at, d.state, d.active_since, d.link IS NOT NULL AS has_link,
-                    d.wanted_at IS NOT NULL AS is_wanted, d.recheck, d.not_before, d.failures, d.reason, d.attempt, d.link_host
-             FROM tasks AS t
-             LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
-             WHERE t.account = ?1 AND t.export = ?2 AND t.task_id = ?3",
-        )
-        .bind(key.listing.account.as_str())
-        .bind(key.listing.export.as_str())
-        .bind(key.id.as_str())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(failed())?;
+        let row = sqlx::query(FACTS)
+            .bind(key.listing.account.as_str())
+            .bind(key.listing.export.as_str())
+            .bind(key.id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed())?;
         let Some(row) = row else { return Ok(None) };
         let text = |column: &'static str| row.try_get::<Option<String>, _>(column).map_err(failed());
         let time = |column: &'static str| self.time(column, text(column)?);
@@ -139,10 +141,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn listing_keys(&self) -> Result<Vec<ListingKey>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as("SELECT account, export FROM listings ORDER BY account, export")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(self.sql("read the listings"))?;
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT account, export FROM listings ORDER BY account, export")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(self.sql("read the listings"))?;
         rows.into_iter()
             .map(|(account, export)| {
                 Ok(ListingKey {
@@ -193,10 +196,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn downloads_given(&self, listings: &[ListingKey]) -> Result<Vec<Given>, StoreError> {
-        let rows: Vec<(String, String, String, Option<String>, i64, Option<i64>)> = sqlx::query_as(GIVEN)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(self.sql("count the downloads"))?;
+        let rows: Vec<(String, String, String, Option<String>, i64, Option<i64>)> =
+            sqlx::query_as(GIVEN).fetch_all(&self.readers).await.map_err(self.sql("count the downloads"))?;
         let given = rows.into_iter().filter_map(|(account, export, state, reason, count, bytes)| {
             let listing =
                 ListingKey { account: AccountName::parse(&account).ok()?, export: Export::parse(&export).ok()? };

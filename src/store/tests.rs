@@ -1,5 +1,6 @@
 //! The store on a real file: what a listing shows, and the helpers of the other two.
 
+mod look;
 mod opening;
 mod queue;
 

@@ -22,6 +22,16 @@ pub struct Waiting {
     pub next_due: Option<Timestamp>,
 }
 
+// Left to itself, SQLite takes the index of the key, and with it every download that a listing ever had.
+pub(super) const WAITING: &str =
+    "SELECT count(*) FILTER (WHERE d.link IS NOT NULL OR d.active_since IS NOT NULL) AS with_link,
+            count(*) FILTER (WHERE d.wanted_at IS NOT NULL AND d.active_since IS NULL) AS wanted,
+            min(iif(d.link IS NOT NULL AND d.active_since IS NULL, COALESCE(d.not_before, ?2), NULL)) AS next_due,
+            (SELECT count(*) FROM downloads WHERE active_since IS NOT NULL AND state = 'active') AS active
+     FROM json_each(?1) AS j
+     CROSS JOIN downloads AS d INDEXED BY downloads_waiting
+     WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1";
+
 impl Store {
     /// Counts what the queue of these accounts and exports still has to do. In one statement: between two, a download
     /// could go from what the second counts to what the first does.
@@ -30,20 +40,12 @@ impl Store {
     /// When the database fails.
     pub async fn waiting(&self, listings: &[ListingKey], now: Timestamp) -> Result<Waiting, StoreError> {
         let failed = || self.sql("count what waits in the queue");
-        let rows = sqlx::query(
-            "SELECT count(*) FILTER (WHERE d.link IS NOT NULL OR d.active_since IS NOT NULL) AS with_link,
-                    count(*) FILTER (WHERE d.wanted_at IS NOT NULL AND d.active_since IS NULL) AS wanted,
-                    min(iif(d.link IS NOT NULL AND d.active_since IS NULL, COALESCE(d.not_before, ?2), NULL)) AS next_due,
-                    (SELECT count(*) FROM downloads WHERE active_since IS NOT NULL AND state = 'active') AS active
-             FROM json_each(?1) AS j
-             CROSS JOIN downloads AS d
-             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1",
-        )
-        .bind(json(&pairs(listings)))
-        .bind(rfc3339(now))
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed())?;
+        let rows = sqlx::query(WAITING)
+            .bind(json(&pairs(listings)))
+            .bind(rfc3339(now))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed())?;
         let count = |column: &'static str| rows.try_get::<i64, _>(column).map(unsigned).map_err(failed());
         Ok(Waiting {
             with_link: count("with_link")? + count("active")?,

@@ -1,9 +1,11 @@
 //! The commands that only look.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use cloudsim::{AccountSpec, Object, OssFault, OssMatch, TaskSpec};
 use serde_json::Value;
+
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
 use crate::common::{DETAIL, MAIN, USAGE, World, csv_path, finish, is_root};
 
@@ -260,6 +262,12 @@ async fn control_characters_from_the_network_never_reach_a_terminal() {
         &["history", &qualified, "--json"],
         &["history", &id],
         &["history", &format!("{id}x")],
+        &["why", &qualified],
+        &["why", &qualified, "--json"],
+        &["why", &id],
+        &["why", &format!("{id}x")],
+        &["status"],
+        &["status", "--json"],
         &["retry", &qualified],
         &["retry", &qualified, "--json"],
         &["retry", &id],
@@ -297,9 +305,14 @@ async fn a_user_who_may_only_read_can_look_while_nothing_runs_beside_a_run_and_a
         process
     };
     let look = async || {
-        for args in
-            [["tasks", "--json"].as_slice(), &["files", "--json"], &["history", "stored", "--json"], &["verify"]]
-        {
+        for args in [
+            ["tasks", "--json"].as_slice(),
+            &["files", "--json"],
+            &["history", "stored", "--json"],
+            &["why", "stored"],
+            &["status"],
+            &["verify"],
+        ] {
             let run = finish(&mut reader(args)).await.expect(0);
             assert!(!run.stdout.is_empty(), "{run}");
         }
@@ -317,4 +330,170 @@ async fn a_user_who_may_only_read_can_look_while_nothing_runs_beside_a_run_and_a
     once.signal(rustix::process::Signal::KILL);
     once.end().await;
     look().await;
+}
+
+/// The database of the golden outputs, in a world whose cloud has no task.
+async fn golden_world() -> World {
+    let mut world = World::start().await;
+    world.set_exports("main", &[DETAIL, USAGE]);
+    world.once(0).await;
+    let options = SqliteConnectOptions::new().filename(world.database()).disable_statement_logging();
+    let mut db = options.connect().await.unwrap();
+    let script = include_str!("../fixtures/inspect/database.sql");
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    world
+}
+
+fn golden(name: &str, width: u32) -> String {
+    let path = format!("tests/fixtures/inspect/{name}-{width}.txt");
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[tokio::test]
+async fn the_binary_shows_what_the_golden_files_say_in_the_zone_and_width_that_it_is_told() {
+    let world = golden_world().await;
+    let run = async |words: &[&str], width: &str| {
+        let mut command = world.command(words);
+        finish(command.env("TZ", "CST-8").env("COLUMNS", width)).await.expect(0).stdout
+    };
+    for width in [80, 200] {
+        let columns = width.to_string();
+        assert_eq!(run(&["tasks"], &columns).await, golden("tasks", width));
+        assert_eq!(run(&["history", "1001"], &columns).await, golden("history", width));
+        // Where nothing depends on when it is asked.
+        let stories = golden("why", width);
+        let story = stories.split("\n\n").find(|story| story.starts_with("main/usage-detail/1001 ")).unwrap();
+        assert_eq!(run(&["why", "1001"], &columns).await.trim_end(), story);
+    }
+    // A pipe has no width: nothing is shortened. Nor does a width that makes no sense shorten anything.
+    let free = world.run(&["tasks", "--utc"]).await.expect(0).stdout;
+    assert!(free.contains("UPDATED (UTC)") && free.contains("would allow it") && free.contains("1001.csv"), "{free}");
+    for nonsense in ["0", "7", "wide", "-1"] {
+        assert_eq!(run(&["tasks", "--utc"], nonsense).await, free, "{nonsense}");
+    }
+    let local = run(&["tasks"], "").await;
+    assert!(local.contains("UPDATED (+08:00)") && local.contains("2026-02-01 10:10:00"), "{local}");
+    // What is printed as JSON is as it is stored, wherever one is.
+    assert!(run(&["tasks", "--json"], "80").await.contains("\"updated_at\":\"2026-02-01T02:10:00.000Z\""));
+}
+
+#[tokio::test]
+async fn since_takes_days_and_times_as_they_are_shown() {
+    let world = golden_world().await;
+    let run = async |words: &[&str]| {
+        let words: Vec<&str> = ["tasks", "--json", "--since"].iter().chain(words).copied().collect();
+        let mut command = world.command(&words);
+        let rows = finish(command.env("TZ", "CST-8")).await.expect(0).rows();
+        rows.iter().map(|r| r["task_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // The newest transition is of 2026-02-01T08:10:00Z, which is 16:10 there; that before of 10:10:30.
+    assert_eq!(run(&["2026-02-01 16:10"]).await, ["1007"]);
+    assert_eq!(run(&["2026-02-01T08:10:00Z"]).await, ["1007"]);
+    assert_eq!(run(&["2026-02-01 08:10", "--utc"]).await, ["1007"]);
+    assert_eq!(run(&["2026-02-01 10:10:30"]).await, ["1007", "1001"]);
+    assert_eq!(run(&["2026-02-01"]).await, ["1007", "1001"]);
+    assert_eq!(run(&["2026-02-02"]).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn why_tells_of_a_real_run_what_it_met_and_what_to_do() {
+    let world = varied().await;
+    let told = world.run(&["why", "bad"]).await.expect(0).stdout;
+    for part in [
+        "bad",
+        "given up after 3 failures in a row",
+        "integrity: ",
+        "cdn-usaged retry main/usage-detail/bad",
+        "No instance runs",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let of = async |id: &str| world.run(&["why", id, "--json"]).await.expect(0).rows().remove(0);
+    let bad = of("bad").await;
+    assert_eq!((&bad["verdict"], &bad["next"]), (&"abandoned".into(), &"revival".into()), "{bad}");
+    assert_eq!((&bad["attempts"], &bad["failures"], &bad["max_attempts"]), (&3.into(), &3.into(), &3.into()), "{bad}");
+    assert_eq!(
+        (&bad["reason"], &bad["running"], &bad["needs_person"]),
+        (&"integrity".into(), &false.into(), &true.into())
+    );
+    assert_eq!(bad["last_attempt"]["result"], "abandoned");
+    assert!(bad["text"].as_str().unwrap().contains(" UTC"), "{bad}");
+    for (id, verdict, next) in [
+        ("stored", "stored", "nothing"),
+        ("failed", "failed_at_the_service", "nothing"),
+        ("odd", "unfinished", "poll"),
+        ("main/usage/odd", "unfinished", "poll"),
+    ] {
+        let told = of(id).await;
+        assert_eq!((&told["verdict"], &told["next"]), (&verdict.into(), &next.into()), "{told}");
+    }
+    assert!(of("stored").await["needs_person"] == false);
+    world.run(&["why", "nothing-like-it"]).await.expect(1);
+}
+
+#[tokio::test]
+async fn an_ambiguous_id_is_refused_by_why_with_the_candidates() {
+    let mut world = World::start().await;
+    world.set_exports("main", &[DETAIL, USAGE]);
+    for export in [DETAIL, USAGE] {
+        world.cloud.add_task(MAIN, export, TaskSpec::default().with_id("11"));
+    }
+    world.once(0).await;
+    let run = world.run(&["why", "11"]).await.expect(2);
+    assert!(run.complaint().contains("main/usage-detail/11") && run.complaint().contains("main/usage/11"), "{run}");
+    world.run(&["why", "main/usage/11"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn status_says_whether_anything_runs_and_what_needs_a_person() {
+    let mut world = World::start().await;
+    let missing = world.run(&["status"]).await.expect(1);
+    assert!(missing.complaint().contains("there is no database"), "{missing}");
+
+    world.add("whole", Object::csv(9));
+    // Long intervals: nothing is overdue, whatever the machine is busy with.
+    for key in ["poll.interval", "poll.idle_interval"] {
+        world.set(key, "\"10m\"");
+    }
+    world.once(0).await;
+    let stopped = world.run(&["status"]).await.expect(0).stdout;
+    assert!(stopped.contains("not running") && stopped.contains("nothing needs a person"), "{stopped}");
+    let report = world.run(&["status", "--json"]).await.expect(0).rows().remove(0);
+    assert_eq!((&report["running"], &report["pid"], &report["healthy"]), (&false.into(), &Value::Null, &true.into()));
+    assert_eq!(report["listings"][0]["tasks"]["success"], 1, "{report}");
+    assert_eq!(report["listings"][0]["next_poll_at"], Value::Null, "nothing comes while nothing runs: {report}");
+    assert_eq!((&report["downloads"]["stored"], &report["downloads"]["pending"]), (&1.into(), &0.into()));
+    assert_eq!(report["storage"].as_array().unwrap().len(), 2);
+
+    world.add_stalling("slow");
+    world.set("download.idle_timeout", "\"10m\"");
+    let daemon = world.spawn(&["once"]);
+    world.partial_with_bytes().await;
+    let running = world.run(&["status"]).await.expect(0).stdout;
+    assert!(running.contains("running, pid ") && running.contains("under way  main/usage-detail/slow"), "{running}");
+    let report = world.run(&["status", "--json"]).await.expect(0).rows().remove(0);
+    assert_eq!((&report["running"], &report["downloads"]["active"]), (&true.into(), &1.into()), "{report}");
+    assert!(report["pid"].as_u64().is_some() && report["listings"][0]["next_poll_at"].is_string(), "{report}");
+    let told = world.run(&["why", "slow", "--json"]).await.expect(0).rows().remove(0);
+    assert_eq!((&told["verdict"], &told["running"]), (&"downloading".into(), &true.into()), "{told}");
+    daemon.signal(rustix::process::Signal::KILL);
+    daemon.end().await;
+    let told = world.run(&["why", "slow", "--json"]).await.expect(0).rows().remove(0);
+    assert_eq!((&told["verdict"], &told["next_at"]), (&"cut_off".into(), &Value::Null), "{told}");
+    let cut_off = world.run(&["status"]).await.expect(0).stdout;
+    assert!(cut_off.contains("slow, attempt 1, cut off"), "{cut_off}");
+}
+
+#[tokio::test]
+async fn looking_while_it_starts_keeps_no_instance_from_starting() {
+    let world = World::start().await;
+    world.add("1", Object::csv(9));
+    world.once(0).await;
+    for _ in 0..5 {
+        let (mut looks, mut runs) = (world.command(["status", "--json"]), world.command(["once"]));
+        let (looked, ran) = tokio::join!(finish(&mut looks), finish(&mut runs));
+        looked.expect(0);
+        ran.expect(0);
+    }
 }

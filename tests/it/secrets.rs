@@ -145,13 +145,20 @@ async fn no_key_token_or_signature_is_ever_written_or_said() {
     world.write_keys("sts", &AccountSpec::new(ID, SECRET).with_token("MARKtoken/other"));
     assert_eq!(run(&world, &["once"]).await, 1);
     world.write_keys("sts", &AccountSpec::new(ID, SECRET).with_token(TOKEN));
-    for args in
-        [["tasks"].as_slice(), &["tasks", "--json"], &["files", "--json"], &["retry", "--abandoned"], &["verify"]]
-    {
+    for args in [
+        ["tasks"].as_slice(),
+        &["tasks", "--json"],
+        &["files", "--json"],
+        &["status"],
+        &["status", "--json"],
+        &["retry", "--abandoned"],
+        &["verify"],
+    ] {
         run(&world, args).await;
     }
     for id in ["private", "denied", "redirect", "echo", "good", "closed"] {
         assert_eq!(run(&world, &["history", id, "--json"]).await, 0);
+        assert_eq!(run(&world, &["why", id, "--json"]).await, 0);
     }
     assert_eq!(run(&world, &["once"]).await, 1);
 

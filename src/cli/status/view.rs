@@ -8,7 +8,7 @@ use super::{Report, Row};
 use crate::{
     cli::{
         around::Instance,
-        output::{Paint, cell},
+        output::Paint,
         screen::{Screen, size, span},
         table::{self, Cell, Column, flow},
     },
@@ -72,9 +72,7 @@ impl View<'_> {
                 (Paint::Good, [Some(format!("running, pid {pid}")), since])
             }
             Instance::Stopped => (Paint::Waiting, [Some("not running".to_owned()), None]),
-            Instance::Unknown(error) => {
-                (Paint::Waiting, [Some(format!("cannot tell whether it runs: {error}")), None])
-            }
+            Instance::Unknown(error) => (Paint::Waiting, [Some(format!("cannot tell whether it runs: {error}")), None]),
         };
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let mut lines = self.painted(paint, &format!("cdn-usaged {version}: "), &parts);
@@ -84,10 +82,11 @@ impl View<'_> {
                 None => "not there yet".to_owned(),
                 Some(free) => {
                     let least = show_size(self.report.min_free_bytes);
-                    format!("{} free of which {least} stay so", large(free))
+                    let verb = if disk.is_low { "less than" } else { "min_free" };
+                    let what = if disk.is_low { format!("min_free {least}") } else { least };
+                    format!("{} free ({verb} {what})", large(free))
                 }
             };
-            let free = if disk.is_low { format!("{free}: TOO LITTLE") } else { free };
             let name = if disk.folder == "state" { "state      " } else { "files      " };
             let paint = if disk.is_low { Paint::Bad } else { Paint::Plain };
             lines.extend(self.painted(paint, name, &[disk.path.display().to_string(), free]));
@@ -97,21 +96,20 @@ impl View<'_> {
 
     fn listings(&self) -> Vec<(Paint, String)> {
         let columns = [
-            Column::new("LISTING", 0, 0),
+            Column::new("LISTING", 0, 0).breaking(),
             Column::new("TASKS", 0, 1),
             Column::new("READ", 0, 0),
             Column::new("READ WHOLE", 0, 0),
             Column::new("NEXT", 0, 0),
             Column::new("NEXT WHOLE", 0, 2),
-            Column::new("ERROR", 12, 3),
         ];
         let rows: Vec<Vec<Cell>> = self.report.rows.iter().map(|row| self.listing(row)).collect();
         let mut lines = Vec::new();
-        for (at, line) in table::lines(&columns, &rows, self.screen.width).into_iter().enumerate() {
-            let row = at.checked_sub(1).and_then(|at| self.report.rows.get(at));
+        for line in table::lines(&columns, &rows, self.screen.width) {
+            let row = line.first().and_then(|piece| piece.row).and_then(|at| self.report.rows.get(at));
             let is_bad = row.is_some_and(|row| row.polls.is_some() && row.known.error.is_some());
-            let text: String = line.into_iter().map(|(_, cell)| cell).collect();
-            lines.push((if is_bad { Paint::Bad } else { Paint::Plain }, text.trim_end().to_owned()));
+            let text: String = line.into_iter().map(|piece| piece.text).collect();
+            lines.push((if is_bad { Paint::Bad } else { Paint::Plain }, text));
         }
         lines
     }
@@ -133,9 +131,7 @@ impl View<'_> {
             next(Polls::next_sweep),
         ]
         .map(Cell::whole)
-        .into_iter()
-        .chain([Cell::Text(cell(row.known.error.as_deref()))])
-        .collect()
+        .into()
     }
 
     fn comes(&self, due: Due) -> String {
@@ -203,6 +199,9 @@ impl View<'_> {
                 Some(Due::Now) => events.push((Some(self.report.now), format!("poll of {}", row.key))),
                 _ => {}
             }
+            if let Some(Due::At(at)) = self.report.comes(Polls::next_beat, row) {
+                events.push((Some(at), format!("full sweep of {}, which brings back what was given up", row.key)));
+            }
         }
         for retry in &self.report.retrying {
             let reason = retry.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -215,9 +214,9 @@ impl View<'_> {
         let mut lines = Vec::new();
         for (at, text) in events {
             let when = at.map_or_else(|| "soon".to_owned(), |at| self.comes_at(at));
-            lines.extend(self.plain(if lines.is_empty() { "next       " } else { "           " }, &[format!(
-                "{when}: {text}"
-            )]));
+            lines.extend(
+                self.plain(if lines.is_empty() { "next       " } else { "           " }, &[format!("{when}: {text}")]),
+            );
         }
         lines
     }
@@ -239,7 +238,7 @@ impl View<'_> {
             return vec![(Paint::Good, text.to_owned())];
         }
         let mut lines = Vec::new();
-        for text in concerns.iter().map(concern) {
+        for text in concerns.iter().map(|c| concern(self.report, c)) {
             let wrapped = flow("! ", &[visible(&text).into_owned()], 2, self.screen.width);
             lines.extend(wrapped.into_iter().map(|line| (Paint::Bad, line)));
         }
@@ -253,7 +252,7 @@ impl View<'_> {
 const NEXT_MAX: usize = 6;
 
 /// What is to be looked at, and where to begin.
-pub(super) fn concern(concern: &Concern) -> String {
+pub(super) fn concern(report: &Report, concern: &Concern) -> String {
     match concern {
         Concern::LowSpace("state") => {
             "Less than storage.min_free is free below storage.state_dir: downloads wait; make room.".to_owned()
@@ -263,7 +262,11 @@ pub(super) fn concern(concern: &Concern) -> String {
         }
         Concern::NeverPolled(key) => format!("{key} has never been read: does an instance run?"),
         Concern::Failing(key) => {
-            format!("The last poll of {key} failed: `cdn-usaged check --online` says what is missing.")
+            let row = report.rows.iter().find(|row| row.key == *key);
+            let last = row.and_then(|row| row.known.last_poll_at).filter(|last| *last <= report.now);
+            let since = last.map_or_else(|| "yet".to_owned(), |at| format!("for {}", span(age(at, report.now))));
+            let error = row.and_then(|row| row.known.error.as_deref()).unwrap_or("the reason is not on record");
+            format!("No poll of {key} has succeeded {since}: {error}")
         }
         Concern::Overdue(key, overdue) => format!("{key}: {overdue}; does an instance run?"),
         Concern::Suspect(key) => format!(
@@ -272,7 +275,9 @@ pub(super) fn concern(concern: &Concern) -> String {
         ),
         Concern::Abandoned(n) => {
             let are = if *n == 1 { "download is" } else { "downloads are" };
-            format!("{n} {are} given up: `cdn-usaged tasks --state abandoned` shows them, `cdn-usaged why TASK` what to do.")
+            format!(
+                "{n} {are} given up: `cdn-usaged tasks --state abandoned` shows them, `cdn-usaged why TASK` what to do."
+            )
         }
     }
 }

@@ -1,15 +1,14 @@
 use super::*;
 
-fn text(lines: Vec<Vec<(usize, String)>>) -> Vec<String> {
-    let join = |line: Vec<(usize, String)>| line.into_iter().map(|(_, cell)| cell).collect::<String>();
-    lines.into_iter().map(|line| join(line).trim_end().to_owned()).collect()
+fn text(lines: Vec<Vec<Piece>>) -> Vec<String> {
+    lines.into_iter().map(|line| line.into_iter().map(|piece| piece.text).collect()).collect()
 }
 
 fn columns() -> Vec<Column> {
     vec![
         Column::new("TASK", 0, 0),
         Column::new("NAME", 4, 2),
-        Column { header: vec!["UPDATED (UTC)".into(), "UPDATED".into()], width_min: 0, rank: 1 },
+        Column { header: vec!["UPDATED (UTC)".into(), "UPDATED".into()], width_min: 0, rank: 1, breaks: false },
         Column::new("FILE OR REASON", 6, 0),
     ]
 }
@@ -23,7 +22,12 @@ fn rows() -> Vec<Vec<Cell>> {
             dated(),
             Cell::File { size: "8.0 MiB".into(), path: "main/usage/20260101T000000Z_20260131T000000Z_1001.csv".into() },
         ],
-        vec![Cell::whole("main/usage/1002"), Cell::Text("-".into()), dated(), Cell::Text("network: it broke off".into())],
+        vec![
+            Cell::whole("main/usage/1002"),
+            Cell::Text("-".into()),
+            dated(),
+            Cell::Text("network: it broke off".into()),
+        ],
     ]
 }
 
@@ -50,22 +54,22 @@ fn a_narrow_screen_shortens_files_names_and_times_then_drops_the_least_important
     assert_eq!(
         at(80),
         [
-            " TASK             NAME          UPDATED     FILE OR REASON",
-            " main/usage/1001  统计 一月 o…  2026-01-31  8.0 MiB, …60131T000000Z_1001.csv",
-            " main/usage/1002  -             2026-01-31  network: it broke off",
+            " TASK             NAME      UPDATED     FILE OR REASON",
+            " main/usage/1001  统计 一…  2026-01-31  8.0 MiB, …00Z_20260131T000000Z_1001.csv",
+            " main/usage/1002  -         2026-01-31  network: it broke off",
         ]
     );
     assert_eq!(
         at(50),
         [
             " TASK             UPDATED     FILE OR REASON",
-            " main/usage/1001  2026-01-31  8.0 MiB, …1001.csv",
-            " main/usage/1002  2026-01-31  network: it broke…",
+            " main/usage/1001  2026-01-31  8.0 MiB, …_1001.csv",
+            " main/usage/1002  2026-01-31  network: it broke …",
         ]
     );
     assert_eq!(
         at(35),
-        [" TASK             FILE OR REASON", " main/usage/1001  8.0 MiB", " main/usage/1002  network: it br…"]
+        [" TASK             FILE OR REASON", " main/usage/1001  8.0 MiB", " main/usage/1002  network: it bro…"]
     );
 }
 
@@ -82,6 +86,25 @@ fn no_line_is_wider_than_the_screen_and_no_task_is_ever_shortened() {
 }
 
 #[test]
+fn one_long_id_breaks_its_own_row_and_takes_no_room_from_the_others() {
+    let columns = [Column::new("TASK", 0, 0).breaking(), Column::new("STATE", 0, 0), Column::new("WHY", 6, 0)];
+    let row = |id: &str| vec![Cell::whole(id), Cell::whole("pending"), Cell::Text("network: it broke off".into())];
+    let rows = [row("main/usage/1"), row("main/usage-detail/8b1a9953-c461-4296-a2e0-0e7f6a3c1d22")];
+    assert_eq!(
+        text(lines(&columns, &rows, Some(60))),
+        [
+            " TASK                            STATE    WHY",
+            " main/usage/1                    pending  network: it brok…",
+            " main/usage-detail/8b1a9953-c461-4296-a2e0-0e7f6a3c1d22",
+            "                                 pending  network: it brok…",
+        ]
+    );
+    // Narrower still, it gives up its own room first.
+    assert_eq!(text(lines(&columns, &rows, Some(30)))[1], " main/usage/1");
+    assert_eq!(text(lines(&columns, &rows, None)).len(), 3);
+}
+
+#[test]
 fn an_id_without_end_does_not_widen_its_column_for_all() {
     let rows = vec![vec![Cell::whole("x".repeat(5_000)), Cell::whole("a")], vec![Cell::whole("y"), Cell::whole("b")]];
     let shown = text(lines(&[Column::new("TASK", 0, 0), Column::new("N", 0, 0)], &rows, None));
@@ -93,14 +116,14 @@ fn an_id_without_end_does_not_widen_its_column_for_all() {
 fn a_sentence_flows_on_and_long_words_stay_whole() {
     let parts = ["one two three".to_owned(), "four".to_owned(), "a/path/that/is/rather/long.csv".to_owned()];
     assert_eq!(flow("> ", &parts, 4, None), ["> one two three, four, a/path/that/is/rather/long.csv"]);
-    assert_eq!(
-        flow("> ", &parts, 4, Some(24)),
-        ["> one two three, four,", "    a/path/that/is/rather/long.csv"]
-    );
+    assert_eq!(flow("> ", &parts, 4, Some(24)), ["> one two three, four,", "    a/path/that/is/rather/long.csv"]);
     assert_eq!(
         flow("> ", &parts, 4, Some(12)),
         ["> one two", "    three,", "    four,", "    a/path/that/is/rather/long.csv"]
     );
     assert_eq!(flow("", &["a b c d e f".to_owned()], 0, Some(5)), ["a b c", "d e f"]);
+    let told = [format!("do `a b` at {}", glued("10 11"))];
+    assert_eq!(flow("", &told, 0, Some(9)), ["do `a b`", "at 10 11"]);
+    assert_eq!(flow("", &told, 0, Some(5)), ["do", "`a b`", "at", "10 11"]);
     assert_eq!(flow("only", &[], 4, Some(5)), ["only"]);
 }

@@ -7,7 +7,7 @@ use super::{Case, received};
 use crate::{
     cli::{
         screen::{Screen, size, span},
-        table::flow,
+        table::{flow, glued, unglued},
     },
     config::{Config, show_size},
     model::{
@@ -33,13 +33,14 @@ impl Telling<'_> {
         let Case { key, row, .. } = self.case;
         let name = row.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
         let state = row.state.as_deref().map(|state| format!(", {state}")).unwrap_or_default();
-        let title = format!("{key}{name}: {}{state}", row.status);
+        let unlisted = if row.unlisted_at.is_some() { ", unlisted" } else { "" };
+        let title = format!("{key}{name}: {}{unlisted}{state}", row.status);
         let mut lines = self.flow("", &title, 4);
-        for sentence in self.sentences() {
+        for sentence in self.parts() {
             lines.extend(self.flow("", &sentence, 0));
         }
         for remedy in &self.case.answer.remedies {
-            lines.extend(self.flow("- ", &self.remedy(*remedy), 2));
+            lines.extend(self.flow("- ", &self.advice(*remedy), 2));
         }
         lines
     }
@@ -50,17 +51,24 @@ impl Telling<'_> {
 
     /// What is so, what was tried, what comes.
     pub(super) fn sentences(&self) -> Vec<String> {
+        self.parts().iter().map(|part| unglued(part)).collect()
+    }
+
+    /// The same, with times that stand on one line.
+    fn parts(&self) -> Vec<String> {
         let stands = self.stands();
         let stands = if self.case.answer.is_again {
             format!("Its file is stored, and to be looked at again because the service has changed the task: {stands}.")
         } else {
             format!("{}.", upper_first(&stands))
         };
-        vec![stands, self.tried(), self.next()]
+        // Where there never was anything to download, there was nothing to try.
+        let tried = self.case.facts.download.is_some() || !self.case.attempts.is_empty();
+        [Some(stands), tried.then(|| self.tried()), Some(self.next())].into_iter().flatten().collect()
     }
 
     fn time(&self, at: Timestamp) -> String {
-        self.screen.time(at)
+        glued(&self.screen.time(at))
     }
 
     fn stored_time(&self, text: Option<&str>) -> String {
@@ -92,10 +100,9 @@ impl Telling<'_> {
                 format!("its download waits, because the service says {status} where it said success before")
             }
             Verdict::WaitsForLink => "its download waits for a link from the listing".to_owned(),
-            Verdict::WaitsForNothing => format!(
-                "its download waits for a link from the listing, which the task left at {}",
-                self.unlisted()
-            ),
+            Verdict::WaitsForNothing => {
+                format!("its download waits for a link from the listing, which the task left at {}", self.unlisted())
+            }
             Verdict::WaitsForTime => "its download waits for the time of its next attempt".to_owned(),
             Verdict::WaitsForTurn => "its download is due".to_owned(),
             Verdict::WaitsForSpace => format!(
@@ -203,7 +210,7 @@ impl Telling<'_> {
         match due {
             Due::Never => "never".to_owned(),
             Due::Now => "at any moment".to_owned(),
-            Due::At(at) => format!("at {} (in {})", self.time(at), span(at.duration_since(now))),
+            Due::At(at) => format!("at {} ({})", self.time(at), glued(&format!("in {}", span(at.duration_since(now))))),
             Due::Within(pause) => {
                 format!("within {}", span(SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX)))
             }
@@ -213,9 +220,15 @@ impl Telling<'_> {
 
     /// What a person has to do.
     pub(super) fn remedy(&self, remedy: Remedy) -> String {
+        unglued(&self.advice(remedy))
+    }
+
+    fn advice(&self, remedy: Remedy) -> String {
         let Case { key, row, known, .. } = self.case;
         match remedy {
-            Remedy::Start => "No instance runs. Start it: `systemctl start cdn-usaged`, or `cdn-usaged once`.".to_owned(),
+            Remedy::Start => {
+                "No instance runs. Start it: `systemctl start cdn-usaged`, or `cdn-usaged once`.".to_owned()
+            }
             Remedy::Configure => format!(
                 "To go on with it, put the account {} with the export {} back into the configuration, then `systemctl reload \
                  cdn-usaged`.",
@@ -258,9 +271,13 @@ fn cause(reason: Reason, host: Option<&str>) -> String {
         }
         Reason::Expired => "The links are refused also when they are fresh: is this machine's clock right?",
         Reason::Gone => "There is no such file at the service: if that stays so, create the export again.",
-        Reason::Http => "The object store refuses: its own code is in the error, and `cdn-usaged history` has the request id.",
+        Reason::Http => {
+            "The object store refuses: its own code is in the error, and `cdn-usaged history` has the request id."
+        }
         Reason::Integrity => "What arrives is not what was sent: look for a proxy that changes bodies.",
-        Reason::NoLink => "The service lists it as success and gives no link: if that stays so, create the export again.",
+        Reason::NoLink => {
+            "The service lists it as success and gives no link: if that stays so, create the export again."
+        }
         Reason::TooLarge => "Raise download.max_size, then `systemctl reload cdn-usaged`.",
         Reason::RefusedHost => {
             let host = host.map(|host| format!(" ({host})")).unwrap_or_default();
@@ -269,7 +286,9 @@ fn cause(reason: Reason, host: Option<&str>) -> String {
                  `systemctl reload cdn-usaged`."
             );
         }
-        Reason::NotAnExport => "Something answers in the object store's place: a proxy, or a portal that wants a login.",
+        Reason::NotAnExport => {
+            "Something answers in the object store's place: a proxy, or a portal that wants a login."
+        }
         Reason::Disk => "Look at the folder of the files: permissions, its unit's ReadWritePaths=, a disk that fails.",
     };
     text.to_owned()

@@ -113,6 +113,9 @@ async fn nothing_of_the_network_drives_a_terminal_or_splits_a_line() {
         &["history", &qualified],
         &["history", &id],
         &["history", NASTY],
+        &["why", &qualified],
+        &["why", NASTY],
+        &["status"],
         &["verify"],
         &["retry", &id],
         &["retry", &format!("main/usage-detail/{id}")],
@@ -210,11 +213,14 @@ fn without_own_drawing(shown: &str) -> String {
         "\u{1b}[2m",
         "\u{1b}[0m",
         "\u{1b}[2K",
-        "\u{1b}[1A",
         "\u{1b}[1B",
         "\r",
     ] {
         plain = plain.replace(own, "");
+    }
+    // Up by as many lines as the bars take, which is more when they are too long for one.
+    for lines in 1..=9 {
+        plain = plain.replace(&format!("\u{1b}[{lines}A"), "");
     }
     plain
 }
@@ -230,9 +236,14 @@ async fn a_real_terminal_sees_bars_and_lines_and_nothing_that_the_network_would_
     assert!(shown.contains("\u{1b}[2K") && shown.contains("5 B/"), "no bar was drawn: {shown:?}");
     assert!(shown.contains("\u{1b}[33mWARN") && shown.contains("\\u{1b}]0;evil"), "{shown:?}");
     assert_plain("once", &without_own_drawing(&shown));
-    for words in
-        [["tasks"].as_slice(), &["files"], &["verify"], &["history", &format!("main/usage-detail/stored{NASTY}")]]
-    {
+    for words in [
+        ["tasks"].as_slice(),
+        &["files"],
+        &["verify"],
+        &["history", &format!("main/usage-detail/stored{NASTY}")],
+        &["why", &format!("main/usage-detail/stored{NASTY}")],
+        &["status"],
+    ] {
         let shown = Terminal::open().run(world.command(words)).await;
         assert!(shown.contains("stored") || words == ["verify"], "{words:?}: {shown:?}");
         assert_plain(&format!("{words:?}"), &without_own_drawing(&shown));
