@@ -117,7 +117,7 @@ impl Telling<'_> {
                 format!("attempt {} at its file was under way when the program ended", known.attempt)
             }
             Verdict::Stored => format!(
-                "its file is stored since {}: {} ({})",
+                "its file has been stored since {}: {} ({})",
                 self.stored_time(row.stored_at.as_deref()),
                 row.path.as_deref().unwrap_or("-"),
                 size(row.bytes.unwrap_or(0))
