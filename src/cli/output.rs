@@ -117,7 +117,10 @@ impl Out {
         if paint == Paint::Plain || !self.screen.colours {
             return self.writer.write_all(text.as_bytes()).map_err(failure);
         }
-        write!(self.writer, "{}{text}\u{1b}[0m", paint.begin()).map_err(failure)
+        // The words alone: blanks that fill a column have no colour.
+        let (words, before) = (text.trim(), text.len() - text.trim_start().len());
+        let after = &text[before + words.len()..];
+        write!(self.writer, "{}{}{words}\u{1b}[0m{after}", &text[..before], paint.begin()).map_err(failure)
     }
 
     fn end_line(&mut self) -> Result<(), Failure> {

@@ -251,6 +251,14 @@ impl View<'_> {
 /// Events that are shown: more would push the verdict off the screen.
 const NEXT_MAX: usize = 6;
 
+/// Where to look when a listing is not read.
+const fn whence(report: &Report) -> &'static str {
+    match report.instance.is_running() {
+        Some(false) => "no instance runs: start it",
+        _ => "look for `poll.completed` and `poll.failed` in its log",
+    }
+}
+
 /// What is to be looked at, and where to begin.
 pub(super) fn concern(report: &Report, concern: &Concern) -> String {
     match concern {
@@ -260,7 +268,7 @@ pub(super) fn concern(report: &Report, concern: &Concern) -> String {
         Concern::LowSpace(_) => {
             "Less than storage.min_free is free below storage.download_dir: downloads wait; make room.".to_owned()
         }
-        Concern::NeverPolled(key) => format!("{key} has never been read: does an instance run?"),
+        Concern::NeverPolled(key) => format!("{key} has never been read: {}.", whence(report)),
         Concern::Failing(key) => {
             let row = report.rows.iter().find(|row| row.key == *key);
             let last = row.and_then(|row| row.known.last_poll_at).filter(|last| *last <= report.now);
@@ -268,7 +276,7 @@ pub(super) fn concern(report: &Report, concern: &Concern) -> String {
             let error = row.and_then(|row| row.known.error.as_deref()).unwrap_or("the reason is not on record");
             format!("No poll of {key} has succeeded {since}: {error}")
         }
-        Concern::Overdue(key, overdue) => format!("{key}: {overdue}; does an instance run?"),
+        Concern::Overdue(key, overdue) => format!("{key}: {overdue}; {}.", whence(report)),
         Concern::Suspect(key) => format!(
             "{key} lost more than half of its tasks at once: are its keys those of the right account? For 24 h nothing is \
              marked unlisted."

@@ -206,16 +206,7 @@ impl Terminal {
 /// spared, nor one with other parameters.
 fn without_own_drawing(shown: &str) -> String {
     let mut plain = shown.replace("\r\n", "\n");
-    for own in [
-        "\u{1b}[31m",
-        "\u{1b}[32m",
-        "\u{1b}[33m",
-        "\u{1b}[2m",
-        "\u{1b}[0m",
-        "\u{1b}[2K",
-        "\u{1b}[1B",
-        "\r",
-    ] {
+    for own in ["\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[2m", "\u{1b}[0m", "\u{1b}[2K", "\u{1b}[1B", "\r"] {
         plain = plain.replace(own, "");
     }
     // Up by as many lines as the bars take, which is more when they are too long for one.
@@ -248,4 +239,10 @@ async fn a_real_terminal_sees_bars_and_lines_and_nothing_that_the_network_would_
         assert!(shown.contains("stored") || words == ["verify"], "{words:?}: {shown:?}");
         assert_plain(&format!("{words:?}"), &without_own_drawing(&shown));
     }
+    let colours = |shown: &str| shown.contains("\u{1b}[32msuccess") && shown.contains("\u{1b}[31m");
+    assert!(colours(&Terminal::open().run(world.command(["tasks"])).await));
+    let mut plain = world.command(["tasks"]);
+    plain.env("NO_COLOR", "1");
+    let shown = Terminal::open().run(plain).await;
+    assert!(shown.contains("success") && !shown.contains('\u{1b}'), "{shown:?}");
 }
