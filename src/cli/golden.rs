@@ -78,7 +78,7 @@ fn assert_golden(name: &str, width: usize, lines: &[String]) {
     let golden = fs::read_to_string(&path).unwrap_or_default();
     assert!(golden == shown, "{} differs; it is now\n{shown}", path.display());
     for line in lines {
-        let is_one_word = line.trim().split_whitespace().count() == 1;
+        let is_one_word = line.split_whitespace().count() == 1;
         assert!(line.width() <= width || is_one_word, "wider than {width}: {line}");
     }
     assert!(lines.len() > 1 && lines.iter().all(|line| line.trim_end() == line), "{shown}");

@@ -71,6 +71,16 @@ pub struct Given {
     pub bytes: u64,
 }
 
+#[derive(FromRow)]
+struct GivenRow {
+    account: String,
+    export: String,
+    state: String,
+    why: Option<String>,
+    count: i64,
+    bytes: Option<i64>,
+}
+
 pub(super) const FACTS: &str =
     "SELECT t.status, t.unlisted_at, t.last_seen_at, d.state, d.active_since, d.link IS NOT NULL AS has_link,
     d.wanted_at IS NOT NULL AS is_wanted, d.recheck, d.not_before, d.failures, d.reason, d.attempt, d.link_host
@@ -90,7 +100,8 @@ pub(super) const RETRYING: &str = "SELECT d.account, d.export, d.task_id, d.atte
 
 // In the order of the table, as the counts for the metrics: once over 300,000 rows takes some 0.2 s.
 pub(super) const GIVEN: &str =
-    "SELECT account, export, state, iif(state = 'abandoned', reason, NULL) AS why, count(*), sum(bytes)
+    "SELECT account, export, state, iif(state = 'abandoned', reason, NULL) AS why, count(*) AS count,
+            sum(bytes) AS bytes
      FROM downloads NOT INDEXED GROUP BY account, export, state, why";
 
 impl Store {
@@ -196,13 +207,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn downloads_given(&self, listings: &[ListingKey]) -> Result<Vec<Given>, StoreError> {
-        let rows: Vec<(String, String, String, Option<String>, i64, Option<i64>)> =
+        let rows: Vec<GivenRow> =
             sqlx::query_as(GIVEN).fetch_all(&self.readers).await.map_err(self.sql("count the downloads"))?;
-        let given = rows.into_iter().filter_map(|(account, export, state, reason, count, bytes)| {
-            let listing =
-                ListingKey { account: AccountName::parse(&account).ok()?, export: Export::parse(&export).ok()? };
-            let (count, bytes) = (unsigned(count), unsigned(bytes.unwrap_or(0)));
-            listings.contains(&listing).then_some(Given { listing, state, reason, count, bytes })
+        let given = rows.into_iter().filter_map(|row| {
+            let listing = ListingKey {
+                account: AccountName::parse(&row.account).ok()?,
+                export: Export::parse(&row.export).ok()?,
+            };
+            let (count, bytes) = (unsigned(row.count), unsigned(row.bytes.unwrap_or(0)));
+            listings.contains(&listing).then_some(Given { listing, state: row.state, reason: row.why, count, bytes })
         });
         Ok(given.collect())
     }
