@@ -22,7 +22,7 @@ mod verify;
 mod why;
 
 #[cfg(test)]
-mod golden;
+mod golden_tests;
 
 use std::{
     fmt,
