@@ -108,6 +108,12 @@ macro_rules! other {
 }
 other!(AssemblyError, OpenError, StoreError, EgressError, io::Error);
 
+/// What the command line takes: for man pages and completions.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Parses the arguments, runs the command, and turns its outcome into an exit status.
 #[must_use]
 pub fn main() -> ExitCode {
