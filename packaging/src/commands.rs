@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use clap_mangen::{
     Man,
-    roff::{Roff, bold, roman},
+    roff::{Roff, bold, italic, roman},
 };
 
 use crate::{Edition, Page, body, definitions};
@@ -41,15 +41,16 @@ fn page(command: &Command, edition: Edition<'_>) -> Page {
     // A Vec takes all that is written.
     let _ = man.render_title(&mut text);
     let _ = man.render_name_section(&mut text);
-    let _ = man.render_synopsis_section(&mut text);
+    text.extend_from_slice(synopsis(command).as_bytes());
     let _ = man.render_description_section(&mut text);
     let _ = man.render_options_section(&mut text);
     if command.get_subcommands().any(|each| !each.is_hide_set()) {
         let _ = man.render_subcommands_section(&mut text);
     }
     // Each part begins with the definitions that a page needs once.
-    let text = String::from_utf8_lossy(&text);
-    let mut text = format!("{}{}", definitions(), text.replace(&definitions(), ""));
+    let text = String::from_utf8_lossy(&text).replace(&definitions(), "");
+    // Two breaks with nothing between them, before the values that an option may have, are one empty line.
+    let mut text = format!("{}{}", definitions(), text.replace(".br\n\n.br\n", ".sp\n"));
     if name == "cdn-usaged" {
         text.push_str(TAIL);
     } else {
@@ -58,6 +59,36 @@ fn page(command: &Command, edition: Edition<'_>) -> Page {
         text.push_str(&see_also(&name));
     }
     Page { path: PathBuf::from(format!("man/man1/{name}.1")), text }
+}
+
+/// Every option with the name of its value, which clap's own synopsis leaves out.
+fn synopsis(command: &Command) -> String {
+    let mut words = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name()))];
+    for option in command.get_arguments().filter(|each| !each.is_positional() && !each.is_hide_set()) {
+        let Some(long) = option.get_long() else { continue };
+        words.extend([roman(" ["), bold(format!("--{long}"))]);
+        if option.get_action().takes_values() {
+            words.extend([roman(" "), italic(value_name(option))]);
+        }
+        words.push(roman("]"));
+    }
+    for positional in command.get_positionals() {
+        let (open, close) = if positional.is_required_set() { ("", "") } else { ("[", "]") };
+        let more = if matches!(positional.get_action(), ArgAction::Append) { "..." } else { "" };
+        words.extend([roman(format!(" {open}")), italic(value_name(positional)), roman(format!("{close}{more}"))]);
+    }
+    if command.get_subcommands().any(|each| !each.is_hide_set()) {
+        words.extend([roman(" "), italic("COMMAND"), roman(" ...")]);
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text(words);
+    body(&roff)
+}
+
+fn value_name(argument: &Arg) -> String {
+    let names = argument.get_value_names().unwrap_or_default();
+    if names.is_empty() { argument.get_id().as_str().to_uppercase() } else { names.join(" ") }
 }
 
 /// What a command's help ends with: its examples as they are typed, and under which conditions it fails.

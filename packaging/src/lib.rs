@@ -43,7 +43,8 @@ pub fn man_pages(edition: Edition<'_>) -> Vec<Page> {
     let mut pages = commands::pages(edition);
     let configuration = CONFIGURATION.replace("@KEYS@\n", &keys::sections(DEFAULT_TOML));
     for (name, text) in [("man5/cdn-usaged.toml.5", configuration.as_str()), ("man8/cdn-usaged.8", DAEMON)] {
-        let text = format!("{}{text}", definitions()).replace("@DATE@", edition.date).replace("@VERSION@", edition.version);
+        let text =
+            format!("{}{text}", definitions()).replace("@DATE@", edition.date).replace("@VERSION@", edition.version);
         pages.push(Page { path: PathBuf::from("man").join(name), text });
     }
     pages
