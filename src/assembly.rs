@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::{
-    cdn::{Attempt, Client, Permits},
+    cdn::{Client, Permits, Told},
     config::{self, Config, Environment},
     credentials::Provider,
     egress::{self, Downloads, EgressError, Policy, Surroundings},
@@ -88,7 +88,11 @@ pub fn client(
         config.retry.clone(),
         config.poll.request_timeout,
     )
-    .observed(Arc::new(move |a: &Attempt<'_>| observer.called(&name, a.operation, a.code, a.duration)));
+    .observed(Arc::new(move |told: &Told<'_>| match told {
+        Told::Waited(wait) => observer.waited(&name, *wait),
+        Told::Sent(a) => observer.called(&name, a.operation, a.code, a.duration),
+        Told::Paused(pause) => observer.paused(&name, *pause),
+    }));
     Ok((Arc::new(client), keys))
 }
 

@@ -1,5 +1,7 @@
 //! The only place that reads the time.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp, Unit};
 use tokio::time::Instant;
 
@@ -24,6 +26,13 @@ pub fn monotonic_usec() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let usec = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
     u64::try_from(usec).unwrap_or(0)
+}
+
+/// What the process has spent of its processors' time, in user and system mode.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 /// RFC 3339, UTC, milliseconds: the one form in which times are stored and logged.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    download::AttemptResult,
+    download::{AttemptResult, Reason},
     task::{AccountName, ListingKey},
 };
 
@@ -16,6 +16,10 @@ pub struct Turn<'a> {
     pub consistent: Option<bool>,
     /// The pause until the next.
     pub interval: Duration,
+    /// How long it took.
+    pub duration: Duration,
+    /// Whether it failed because the account's keys are refused, or cannot be read.
+    pub rejected: bool,
 }
 
 /// Told of what happens. Each method does nothing unless it is given something to do.
@@ -23,6 +27,16 @@ pub trait Observer: Send + Sync {
     /// A call was answered, or was not: `code` is `OK`, the service's code, or `transport`.
     fn called(&self, account: &AccountName, action: &str, code: &str, duration: Duration) {
         let _ = (account, action, code, duration);
+    }
+
+    /// A call waited for its permit.
+    fn waited(&self, account: &AccountName, wait: Duration) {
+        let _ = (account, wait);
+    }
+
+    /// The service throttles: the account makes no calls for so much longer.
+    fn paused(&self, account: &AccountName, pause: Duration) {
+        let _ = (account, pause);
     }
 
     /// The first poll of a listing is still to come: polls of it are this far apart meanwhile.
@@ -46,6 +60,11 @@ pub trait Observer: Send + Sync {
     /// An attempt at a download ended, and brought so many bytes.
     fn attempted(&self, listing: &ListingKey, result: AttemptResult, bytes: u64) {
         let _ = (listing, result, bytes);
+    }
+
+    /// An attempt at a download failed, or the listing brought no link for one.
+    fn download_failed(&self, listing: &ListingKey, reason: Reason) {
+        let _ = (listing, reason);
     }
 
     /// The database failed.

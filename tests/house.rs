@@ -138,7 +138,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("poll", &["cdn", "clock", "config", "events", "model", "observer", "store", "text"]),
     ("fetch", &["clock", "config", "egress", "events", "model", "observer", "store", "text"]),
     ("admin", &["clock", "metrics", "model", "store", "text"]),
-    ("metrics", &["model"]),
+    ("metrics", &["clock", "model"]),
     ("notify", &["clock", "config", "text"]),
     ("observer", &["model"]),
     ("cdn", &["clock", "config", "credentials", "egress", "events", "model", "text"]),

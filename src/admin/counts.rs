@@ -70,5 +70,8 @@ async fn count(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     // One after the other: the queue reads through the other of two connections meanwhile.
     metrics.task_counts(&store.task_counts(&listings).await?);
     metrics.download_counts(&store.download_counts(&listings).await?);
+    for listing in &listings {
+        metrics.outstanding(&store.outstanding(listing, clock::now()).await?);
+    }
     Ok(())
 }

@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    /// Has every attempt told to `observer`.
+    /// Has `observer` told of every attempt and every wait.
     #[must_use]
     pub fn observed(mut self, observer: Observer) -> Self {
         self.transport.observer = Some(observer);

@@ -19,6 +19,6 @@ pub use self::{
     error::{CallError, Disposition},
     listing::Client,
     permits::Permits,
-    transport::Attempt,
+    transport::{Attempt, Told},
     wire::Page,
 };

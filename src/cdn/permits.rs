@@ -138,8 +138,9 @@ impl Permits {
         }
     }
 
-    /// The service throttles: nobody calls for `wait` (an hour at most), and then more slowly.
-    pub fn throttled(&self, wait: Duration) {
+    /// The service throttles: nobody calls for `wait` (an hour at most), and then more slowly. Returns by how much that is
+    /// longer than what was asked for before.
+    pub fn throttled(&self, wait: Duration) -> Duration {
         let now = clock::instant();
         let until = now + wait.min(WAIT_MAX);
         let mut state = self.shared.lock();
@@ -147,7 +148,9 @@ impl Permits {
         if state.paused_until.is_none_or(|earlier| earlier <= now) {
             state.factor = (state.factor * 2.0).min(SPACING_MAX);
         }
+        let longer = until.saturating_duration_since(state.paused_until.unwrap_or(now).max(now));
         state.paused_until = state.paused_until.max(Some(until));
+        longer
     }
 
     /// A call went well.

@@ -49,8 +49,19 @@ pub struct Attempt<'a> {
     pub duration: Duration,
 }
 
-/// Told of every attempt that was sent.
-pub type Observer = Arc<dyn Fn(&Attempt<'_>) + Send + Sync>;
+/// What there is to be counted.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// A call got its permit after so long.
+    Waited(Duration),
+    /// An attempt was sent, and came to its end.
+    Sent(Attempt<'a>),
+    /// The service throttles: the account makes no calls for so much longer.
+    Paused(Duration),
+}
+
+/// Told of everything that there is to be counted.
+pub type Observer = Arc<dyn Fn(&Told<'_>) + Send + Sync>;
 
 /// Everything that the calls of one account share.
 pub(super) struct Transport {
@@ -94,7 +105,7 @@ impl Transport {
             match failure.disposition {
                 Disposition::Throttled => {
                     // The other calls of the account wait too, also when this one gives up.
-                    self.permits.throttled(wait);
+                    self.tell(&Told::Paused(self.permits.throttled(wait)));
                     let code = failure.code.as_deref().unwrap_or("429");
                     events::api_throttled(&self.account, code, wait);
                     if !last {
@@ -128,7 +139,9 @@ impl Transport {
         read: &(impl Fn(&[u8]) -> Result<T, Unreadable> + Sync),
     ) -> Result<T, Failure> {
         // Held until the answer is read: the gateway counts this call within that time.
+        let since = clock::instant();
         let _permit = self.permits.acquire().await;
+        self.tell(&Told::Waited(clock::instant().saturating_duration_since(since)));
         let credentials = timeout(self.request_timeout, self.credentials.get())
             .await
             .map_err(|_| {
@@ -152,13 +165,12 @@ impl Transport {
                 Some("; see poll.request_timeout"),
             )),
         };
-        if let Some(observer) = &self.observer {
-            let code = match &result {
-                Ok(_) => "OK",
-                Err(failure) => failure.code.as_deref().unwrap_or("transport"),
-            };
-            observer(&Attempt { operation, code, duration: clock::instant().saturating_duration_since(begin) });
-        }
+        let code = match &result {
+            Ok(_) => "OK",
+            Err(failure) => failure.code.as_deref().unwrap_or("transport"),
+        };
+        let duration = clock::instant().saturating_duration_since(begin);
+        self.tell(&Told::Sent(Attempt { operation, code, duration }));
         // Where they came from is what a person must look at.
         result.map_err(|mut failure| {
             if failure.disposition == Disposition::RefreshCredentials {
@@ -214,6 +226,12 @@ impl Transport {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?, header(value.trim())?);
         }
         Ok(request)
+    }
+
+    fn tell(&self, told: &Told<'_>) {
+        if let Some(observer) = &self.observer {
+            observer(told);
+        }
     }
 
     fn is_rejected(&self) -> bool {

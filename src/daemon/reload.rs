@@ -19,7 +19,10 @@ impl Daemon {
         self.notifier.reloading();
         match self.try_reload().await {
             Ok(changes) => events::config_reloaded(&changes),
-            Err(error) => events::config_rejected(&error),
+            Err(error) => {
+                self.watch.config_rejected();
+                events::config_rejected(&error);
+            }
         }
         self.notifier.ready();
     }
@@ -54,7 +57,7 @@ impl Daemon {
             }
         }
         self.queue.set_settings(settings);
-        self.watch.set_listings(&new);
+        self.watch.set_config(&new);
         self.config = new;
         for account in started {
             self.start(account);

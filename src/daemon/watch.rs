@@ -1,6 +1,9 @@
 //! Counts what happens and remembers how each listing does: what `/metrics` and `/healthz` show.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use crate::{
     admin::{Health, ListingHealthConfig, Polled},
@@ -9,7 +12,7 @@ use crate::{
     fetch::Queue,
     metrics::{Folder, Metrics, MetricsError, PollResult},
     model::{
-        download::AttemptResult,
+        download::{AttemptResult, Reason},
         health::Beat,
         task::{AccountName, ListingKey},
     },
@@ -50,7 +53,8 @@ impl Watch {
     /// # Errors
     /// When the database fails.
     pub(super) async fn begin(&self, config: &Config, store: &Store) -> Result<(), StoreError> {
-        self.set_listings(config);
+        self.set_config(config);
+        self.metrics.storage_min_free_bytes(config.storage.min_free_bytes);
         for listing in assembly::listings(config) {
             let Some(known) = store.listing(&listing).await? else { continue };
             self.health.restore(&listing, known.last_poll_at, known.last_consistent_sweep_at);
@@ -64,8 +68,10 @@ impl Watch {
         Ok(())
     }
 
-    /// Takes the configured listings; what is counted of others is forgotten.
-    pub(super) fn set_listings(&self, config: &Config) {
+    /// A configuration is in force: takes its listings; what is counted of others is forgotten.
+    pub(super) fn set_config(&self, config: &Config) {
+        self.metrics.config_reloaded(Some(clock::now()));
+        self.metrics.full_sweep_interval(config.poll.full_sweep_interval);
         let listings = assembly::listings(config);
         self.metrics.set_listings(&listings);
         let beat = Beat {
@@ -74,6 +80,11 @@ impl Watch {
             full_sweep_interval: config.poll.full_sweep_interval,
         };
         self.health.set_listings(listings.into_iter().map(|listing| ListingHealthConfig { listing, beat }).collect());
+    }
+
+    /// A configuration was refused.
+    pub(super) fn config_rejected(&self) {
+        self.metrics.config_reloaded(None);
     }
 
     /// The scheduler turns.
@@ -89,6 +100,10 @@ impl Watch {
         if let Ok(free) = crate::fetch::free_bytes(&queue.state_dir) {
             self.metrics.storage_free_bytes(Folder::State, free);
         }
+        self.metrics.storage_low(queue.low.load(Ordering::Relaxed));
+        let transfers = queue.board.transfers();
+        let received = transfers.iter().map(|(_, progress)| progress.received_bytes()).sum();
+        self.metrics.in_progress(transfers.len() as u64, received);
     }
 }
 
@@ -97,7 +112,16 @@ impl Observer for Watch {
         self.metrics.api_request(account, action, code, duration);
     }
 
+    fn waited(&self, account: &AccountName, wait: Duration) {
+        self.metrics.permit_waited(account, wait);
+    }
+
+    fn paused(&self, account: &AccountName, pause: Duration) {
+        self.metrics.throttled(account, pause);
+    }
+
     fn waits(&self, listing: &ListingKey, interval: Duration) {
+        self.metrics.poll_interval(listing, interval);
         self.health.waits(listing, interval);
     }
 
@@ -109,7 +133,12 @@ impl Observer for Watch {
             (None, _) => PollResult::Ok,
         };
         self.metrics.poll(listing, result);
+        self.metrics.poll_interval(listing, turn.interval);
+        if turn.rejected || turn.error.is_none() {
+            self.metrics.credentials_rejected(&listing.account, turn.rejected);
+        }
         if turn.error.is_none() {
+            self.metrics.poll_took(turn.consistent.is_some(), turn.duration);
             self.metrics.successful_poll_at(listing, now);
         }
         if turn.consistent == Some(true) {
@@ -130,6 +159,10 @@ impl Observer for Watch {
     fn attempted(&self, listing: &ListingKey, result: AttemptResult, bytes: u64) {
         self.metrics.download_attempt(listing, result);
         self.metrics.download_bytes(listing, bytes);
+    }
+
+    fn download_failed(&self, listing: &ListingKey, reason: Reason) {
+        self.metrics.download_failed(listing, reason);
     }
 
     fn store_failed(&self) {

@@ -4,7 +4,9 @@
 //! 1 hides its first increase; they go when a reload removes the listing, and what then still ends is not counted.
 
 mod families;
+mod process;
 mod results;
+mod series;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -22,11 +24,15 @@ use prometheus::TextEncoder;
 pub use self::results::{Folder, PollResult};
 use self::{
     families::Families,
-    words::{CODES, OTHER, STATES, STATUSES, TRANSITIONS, known},
+    words::{CODES, STATES, STATUSES, TRANSITIONS, known},
 };
-use crate::model::{
-    download::AttemptResult,
-    task::{AccountName, Counted, Export, ListingKey},
+use crate::{
+    clock,
+    model::{
+        download::{AttemptResult, Reason},
+        outstanding::Outstanding,
+        task::{AccountName, Counted, Export, ListingKey},
+    },
 };
 
 /// What goes in the header `Content-Type` of what [`Metrics::render`] writes.
@@ -59,7 +65,9 @@ impl Metrics {
     /// # Errors
     /// When a name is wrong, which is a bug.
     pub fn new() -> Result<Self, MetricsError> {
-        Ok(Self(Arc::new(Inner { families: Families::new()?, listings: RwLock::default() })))
+        let families = Families::new()?;
+        families.machine.started_at.set(seconds(clock::now()));
+        Ok(Self(Arc::new(Inner { families, listings: RwLock::default() })))
     }
 
     /// The configured listings, from now on: new ones begin at 0, others that were there go.
@@ -67,10 +75,10 @@ impl Metrics {
         let new: BTreeSet<ListingKey> = listings.iter().cloned().collect();
         let mut current = self.0.listings.write().unwrap_or_else(PoisonError::into_inner);
         for gone in current.difference(&new) {
-            self.remove(gone, new.iter().any(|l| l.account == gone.account));
+            self.0.families.remove(gone, new.iter().any(|l| l.account == gone.account));
         }
         for added in new.difference(&current) {
-            self.begin(added);
+            self.0.families.begin(added);
         }
         *current = new;
     }
@@ -78,79 +86,156 @@ impl Metrics {
     /// An API call was sent and came to its end. `action` is the operation; `code` is `OK`, the service's code, or
     /// `transport`.
     pub fn api_request(&self, account: &AccountName, action: &str, code: &str, duration: Duration) {
-        let listings = self.listings();
-        if listings.iter().any(|l| l.account == *account) {
+        self.of_account(account, |families, [account]| {
             let action = known(&Export::ALL.map(Export::action), action);
-            let families = &self.0.families;
-            families.api_requests.with_label_values(&[account.as_str(), action, known(&CODES, code)]).inc();
-            families.api_duration.observe(duration.as_secs_f64());
-        }
+            families.api.requests.with_label_values(&[account, action, known(&CODES, code)]).inc();
+            families.api.duration.observe(duration.as_secs_f64());
+        });
+    }
+
+    /// A call waited for its permit.
+    pub fn permit_waited(&self, account: &AccountName, wait: Duration) {
+        self.of_account(account, |f, labels| f.api.permit_wait.with_label_values(&labels).inc_by(wait.as_secs_f64()));
+    }
+
+    /// The service asked an account to make no calls for so much longer.
+    pub fn throttled(&self, account: &AccountName, pause: Duration) {
+        self.of_account(account, |f, labels| f.api.throttled.with_label_values(&labels).inc_by(pause.as_secs_f64()));
+    }
+
+    /// Whether the keys of an account are refused.
+    pub fn credentials_rejected(&self, account: &AccountName, rejected: bool) {
+        self.of_account(account, |f, labels| f.api.rejected.with_label_values(&labels).set(rejected.into()));
     }
 
     /// A poll ended.
     pub fn poll(&self, listing: &ListingKey, result: PollResult) {
         self.of(listing, |f, [account, export]| {
-            f.polls.with_label_values(&[account, export, result.as_str()]).inc();
+            f.polls.ended.with_label_values(&[account, export, result.as_str()]).inc();
         });
+    }
+
+    /// How long a poll took that succeeded: a full sweep, or a quick one.
+    pub fn poll_took(&self, full: bool, duration: Duration) {
+        let mode = if full { "full" } else { "quick" };
+        self.0.families.polls.duration.with_label_values(&[mode]).observe(duration.as_secs_f64());
+    }
+
+    /// How far apart polls of a listing are from now on.
+    pub fn poll_interval(&self, listing: &ListingKey, interval: Duration) {
+        self.of(listing, |f, labels| f.polls.interval.with_label_values(&labels).set(interval.as_secs_f64()));
+    }
+
+    /// How far apart full sweeps are at most.
+    pub fn full_sweep_interval(&self, interval: Duration) {
+        self.0.families.polls.sweep_interval.set(interval.as_secs_f64());
     }
 
     /// When a poll last succeeded; also what the database says of it at the start.
     pub fn successful_poll_at(&self, listing: &ListingKey, at: Timestamp) {
-        self.of(listing, |f, labels| f.last_poll.with_label_values(&labels).set(seconds(at)));
+        self.of(listing, |f, labels| f.polls.last.with_label_values(&labels).set(seconds(at)));
     }
 
     /// When a full sweep was last consistent; also what the database says of it at the start.
     pub fn consistent_sweep_at(&self, listing: &ListingKey, at: Timestamp) {
-        self.of(listing, |f, labels| f.last_sweep.with_label_values(&labels).set(seconds(at)));
+        self.of(listing, |f, labels| f.polls.last_sweep.with_label_values(&labels).set(seconds(at)));
     }
 
     /// A transition was committed. `to` is the status, or `unlisted`.
     pub fn transition(&self, listing: &ListingKey, to: &str) {
         self.of(listing, |f, [account, export]| {
-            f.transitions.with_label_values(&[account, export, known(&TRANSITIONS, to)]).inc();
+            f.tasks.transitions.with_label_values(&[account, export, known(&TRANSITIONS, to)]).inc();
         });
     }
 
     /// An attempt at a download ended.
     pub fn download_attempt(&self, listing: &ListingKey, result: AttemptResult) {
         self.of(listing, |f, [account, export]| {
-            f.attempts.with_label_values(&[account, export, result.as_str()]).inc();
+            f.downloads.attempts.with_label_values(&[account, export, result.as_str()]).inc();
         });
+    }
+
+    /// An attempt at a download failed, or the listing brought no link for one.
+    pub fn download_failed(&self, listing: &ListingKey, reason: Reason) {
+        self.of(listing, |f, [account, export]| {
+            f.downloads.failures.with_label_values(&[account, export, reason.as_str()]).inc();
+        });
+    }
+
+    /// So many transfers are under way, and have received so many bytes.
+    pub fn in_progress(&self, transfers: u64, bytes: u64) {
+        self.0.families.downloads.in_progress.set(gauge(transfers));
+        self.0.families.downloads.in_progress_bytes.set(gauge(bytes));
     }
 
     /// So many bytes of a file were received.
     pub fn download_bytes(&self, listing: &ListingKey, bytes: u64) {
-        self.of(listing, |f, labels| f.bytes.with_label_values(&labels).inc_by(bytes));
+        self.of(listing, |f, labels| f.downloads.bytes.with_label_values(&labels).inc_by(bytes));
     }
 
     /// So many rows of a listing could not be read.
     pub fn row_rejected(&self, rows: u64) {
-        self.0.families.rows_rejected.inc_by(rows);
+        self.0.families.polls.rows_rejected.inc_by(rows);
     }
 
     /// The database failed a statement.
     pub fn store_error(&self) {
-        self.0.families.store_errors.inc();
+        self.0.families.machine.store_errors.inc();
     }
 
     /// How much a folder's file system has free.
     pub fn storage_free_bytes(&self, folder: Folder, bytes: u64) {
-        self.0.families.free.with_label_values(&[folder.as_str()]).set(gauge(bytes));
+        self.0.families.machine.free.with_label_values(&[folder.as_str()]).set(gauge(bytes));
+    }
+
+    /// What downloads leave free.
+    pub fn storage_min_free_bytes(&self, bytes: u64) {
+        self.0.families.machine.min_free.set(gauge(bytes));
+    }
+
+    /// Whether downloads wait for space.
+    pub fn storage_low(&self, low: bool) {
+        self.0.families.machine.low.set(low.into());
+    }
+
+    /// A configuration was read and is in force since `at`; none when it was refused.
+    pub fn config_reloaded(&self, at: Option<Timestamp>) {
+        let machine = &self.0.families.machine;
+        machine.reloaded.set(at.is_some().into());
+        if let Some(at) = at {
+            machine.reloaded_at.set(seconds(at));
+        }
+    }
+
+    /// What is not done of a listing.
+    pub fn outstanding(&self, known: &Outstanding) {
+        let or_none = |at: Option<Timestamp>| at.map_or(0.0, seconds);
+        self.of(&known.listing, |f, of @ [account, export]| {
+            f.polls.listed.with_label_values(&of).set(gauge(known.total.unwrap_or(0)));
+            f.polls.suspect.with_label_values(&of).set(known.is_suspect.into());
+            for (state, count) in known.undelivered {
+                f.tasks.undelivered.with_label_values(&[account, export, state.as_str()]).set(gauge(count));
+            }
+            f.tasks.oldest_undelivered.with_label_values(&of).set(or_none(known.undelivered_since));
+            f.tasks.expiry.with_label_values(&of).set(or_none(known.expires_at()));
+            f.tasks.lost.with_label_values(&of).set(gauge(known.lost));
+        });
     }
 
     /// How many tasks have which status: all of them. A status that is not counted is at 0.
     pub fn task_counts(&self, counts: &[Counted]) {
-        self.counts(counts, &STATUSES, |f| &f.tasks);
+        self.counts(counts, &STATUSES, |f| &f.tasks.counts);
     }
 
     /// How many downloads are in which state: all of them. A state that is not counted is at 0.
     pub fn download_counts(&self, counts: &[Counted]) {
-        self.counts(counts, &STATES, |f| &f.downloads);
+        self.counts(counts, &STATES, |f| &f.downloads.counts);
     }
 
     /// The text format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
+        self.0.families.machine.look_at_process();
         let mut text = String::new();
         // A family without series is not gathered, and that is all that could be wrong with one.
         let _ = TextEncoder::new().encode_utf8(&self.0.families.registry.gather(), &mut text);
@@ -173,6 +258,13 @@ impl Metrics {
         }
     }
 
+    fn of_account(&self, account: &AccountName, count: impl FnOnce(&Families, [&str; 1])) {
+        let listings = self.listings();
+        if listings.iter().any(|l| l.account == *account) {
+            count(&self.0.families, [account.as_str()]);
+        }
+    }
+
     fn counts(
         &self,
         counts: &[Counted],
@@ -192,55 +284,6 @@ impl Metrics {
                 family.with_label_values(&[account, export, word]).set(gauge(sum));
             }
         }
-    }
-
-    fn begin(&self, listing: &ListingKey) {
-        let f = &self.0.families;
-        let [account, export] = labels(listing);
-        f.api_requests.with_label_values(&[account, listing.export.action(), "OK"]);
-        for result in PollResult::ALL {
-            f.polls.with_label_values(&[account, export, result.as_str()]);
-        }
-        for to in TRANSITIONS {
-            f.transitions.with_label_values(&[account, export, to]);
-        }
-        for result in AttemptResult::ALL {
-            f.attempts.with_label_values(&[account, export, result.as_str()]);
-        }
-        f.bytes.with_label_values(&[account, export]);
-        f.last_poll.with_label_values(&[account, export]);
-        f.last_sweep.with_label_values(&[account, export]);
-    }
-
-    /// Removes what there is; that a series was never there is no error. `account_stays` with another listing.
-    fn remove(&self, listing: &ListingKey, account_stays: bool) {
-        let f = &self.0.families;
-        let [account, export] = labels(listing);
-        // The last listing takes every call with it, also one of a listing that went before and ended after that.
-        let actions = Export::ALL.map(Export::action).into_iter().chain([OTHER]);
-        for action in actions.filter(|a| !account_stays || *a == listing.export.action()) {
-            for code in CODES {
-                let _ = f.api_requests.remove_label_values(&[account, action, code]);
-            }
-        }
-        for result in PollResult::ALL {
-            let _ = f.polls.remove_label_values(&[account, export, result.as_str()]);
-        }
-        for to in TRANSITIONS {
-            let _ = f.transitions.remove_label_values(&[account, export, to]);
-        }
-        for result in AttemptResult::ALL {
-            let _ = f.attempts.remove_label_values(&[account, export, result.as_str()]);
-        }
-        for status in STATUSES {
-            let _ = f.tasks.remove_label_values(&[account, export, status]);
-        }
-        for state in STATES {
-            let _ = f.downloads.remove_label_values(&[account, export, state]);
-        }
-        let _ = f.bytes.remove_label_values(&[account, export]);
-        let _ = f.last_poll.remove_label_values(&[account, export]);
-        let _ = f.last_sweep.remove_label_values(&[account, export]);
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
 };
 
 use super::*;
+use crate::model::download::DownloadState;
 
 fn listing(account: &str, export: Export) -> ListingKey {
     ListingKey { account: AccountName::parse(account).unwrap(), export }
@@ -64,7 +65,38 @@ fn busy() -> Metrics {
         counted(&detail, "halted", 3),
     ]);
     metrics.download_counts(&[counted(&detail, "stored", 5)]);
+    busy_beside(&metrics, &detail, at);
     metrics
+}
+
+fn busy_beside(metrics: &Metrics, detail: &ListingKey, at: Timestamp) {
+    metrics.permit_waited(&detail.account, Duration::from_millis(1500));
+    metrics.permit_waited(&detail.account, Duration::from_millis(250));
+    metrics.throttled(&detail.account, Duration::from_secs(4));
+    metrics.credentials_rejected(&detail.account, true);
+    metrics.poll_took(true, Duration::from_secs(3));
+    metrics.poll_took(false, Duration::from_millis(30));
+    metrics.poll_interval(detail, Duration::from_secs(600));
+    metrics.full_sweep_interval(Duration::from_secs(21_600));
+    metrics.download_failed(detail, Reason::Integrity);
+    metrics.in_progress(2, 4_294_967_296);
+    metrics.storage_min_free_bytes(1 << 30);
+    metrics.storage_low(true);
+    metrics.config_reloaded(Some(at));
+    metrics.config_reloaded(None);
+    metrics.outstanding(&outstanding(detail, Some(at)));
+}
+
+fn outstanding(listing: &ListingKey, since: Option<Timestamp>) -> Outstanding {
+    Outstanding {
+        listing: listing.clone(),
+        total: Some(11),
+        is_suspect: true,
+        undelivered: [(DownloadState::Pending, 3), (DownloadState::Active, 1), (DownloadState::Abandoned, 2)],
+        lost: 4,
+        undelivered_since: since,
+        oldest_created_at: since,
+    }
 }
 
 /// Strict about what the format asks for.
@@ -81,7 +113,7 @@ fn check_syntax(text: &str) {
             let (name, kind) = rest.split_once(' ').unwrap();
             assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert!(helped.contains(name) && typed.insert(name.to_owned()), "{line}");
-            assert!(name.starts_with("cdn_usaged_"), "{line}");
+            assert!(name.starts_with("cdn_usaged_") || name.starts_with("process_"), "{line}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
             name.clone_into(&mut current);
         } else {
@@ -93,7 +125,7 @@ fn check_syntax(text: &str) {
             assert!(seen.insert(series.to_owned()), "{series} is there twice");
         }
     }
-    assert_eq!(typed.len(), 14);
+    assert_eq!(typed.len(), 38);
 }
 
 #[test]
@@ -133,6 +165,16 @@ fn every_promised_series_is_there_from_the_start_at_0() {
     ];
     for result in ["ok", "inconsistent", "failed"] {
         expected.push(format!("cdn_usaged_polls_total{{{of},result=\"{result}\"}}"));
+    }
+    for series in ["api_permit_wait_seconds_total", "api_throttled_seconds_total", "credentials_rejected"] {
+        expected.push(format!("cdn_usaged_{series}{{account=\"main\"}}"));
+    }
+    for series in ["storage_low", "storage_min_free_bytes", "downloads_in_progress", "downloads_in_progress_bytes"] {
+        expected.push(format!("cdn_usaged_{series}"));
+    }
+    expected.push(format!("cdn_usaged_poll_interval_seconds{{{of}}}"));
+    for reason in Reason::ALL {
+        expected.push(format!("cdn_usaged_download_failures_total{{{of},reason=\"{}\"}}", reason.as_str()));
     }
     for to in ["created", "success", "failed", "unlisted", "other"] {
         expected.push(format!("cdn_usaged_transitions_total{{{of},to=\"{to}\"}}"));
@@ -176,6 +218,28 @@ fn what_is_counted_is_shown() {
         (format!("cdn_usaged_tasks{{{of},status=\"other\"}}"), 5.0),
         (format!("cdn_usaged_downloads{{{of},state=\"stored\"}}"), 5.0),
         (format!("cdn_usaged_downloads{{{of},state=\"abandoned\"}}"), 0.0),
+        ("cdn_usaged_api_permit_wait_seconds_total{account=\"main\"}".to_owned(), 1.75),
+        ("cdn_usaged_api_throttled_seconds_total{account=\"main\"}".to_owned(), 4.0),
+        ("cdn_usaged_api_throttled_seconds_total{account=\"second\"}".to_owned(), 0.0),
+        ("cdn_usaged_credentials_rejected{account=\"main\"}".to_owned(), 1.0),
+        ("cdn_usaged_poll_duration_seconds_sum{mode=\"full\"}".to_owned(), 3.0),
+        ("cdn_usaged_poll_duration_seconds_count{mode=\"quick\"}".to_owned(), 1.0),
+        (format!("cdn_usaged_poll_interval_seconds{{{of}}}"), 600.0),
+        ("cdn_usaged_full_sweep_interval_seconds".to_owned(), 21_600.0),
+        (format!("cdn_usaged_download_failures_total{{{of},reason=\"integrity\"}}"), 1.0),
+        ("cdn_usaged_downloads_in_progress".to_owned(), 2.0),
+        ("cdn_usaged_downloads_in_progress_bytes".to_owned(), 4_294_967_296.0),
+        ("cdn_usaged_storage_min_free_bytes".to_owned(), 1_073_741_824.0),
+        ("cdn_usaged_storage_low".to_owned(), 1.0),
+        ("cdn_usaged_config_last_reload_successful".to_owned(), 0.0),
+        ("cdn_usaged_config_last_reload_success_timestamp_seconds".to_owned(), 1_767_225_600.25),
+        (format!("cdn_usaged_listing_tasks{{{of}}}"), 11.0),
+        (format!("cdn_usaged_listing_suspect{{{of}}}"), 1.0),
+        (format!("cdn_usaged_undelivered_tasks{{{of},state=\"pending\"}}"), 3.0),
+        (format!("cdn_usaged_undelivered_tasks{{{of},state=\"abandoned\"}}"), 2.0),
+        (format!("cdn_usaged_lost_tasks{{{of}}}"), 4.0),
+        (format!("cdn_usaged_oldest_undelivered_task_timestamp_seconds{{{of}}}"), 1_767_225_600.25),
+        (format!("cdn_usaged_task_expiry_timestamp_seconds{{{of}}}"), 1_767_225_600.25 + 89.0 * 86_400.0),
         ("cdn_usaged_tasks{account=\"second\",export=\"usage\",status=\"success\"}".to_owned(), 0.0),
     ] {
         assert_eq!(value(&metrics, &series), Some(expected), "{series} in\n{}", metrics.render());
@@ -190,6 +254,30 @@ fn a_status_that_no_task_has_any_more_is_at_0() {
         value(&metrics, &format!("cdn_usaged_tasks{{account=\"main\",export=\"usage-detail\",status=\"{word}\"}}"))
     };
     assert_eq!((status("success"), status("failed"), status("other")), (Some(0.0), Some(9.0), Some(0.0)));
+}
+
+#[test]
+fn when_nothing_is_undelivered_any_more_its_times_are_0_again() {
+    let metrics = busy();
+    metrics.outstanding(&outstanding(&main_detail(), None));
+    for name in ["oldest_undelivered_task_timestamp_seconds", "task_expiry_timestamp_seconds"] {
+        let series = format!("cdn_usaged_{name}{{account=\"main\",export=\"usage-detail\"}}");
+        assert_eq!(value(&metrics, &series), Some(0.0), "{series}");
+    }
+}
+
+#[test]
+fn the_process_tells_of_itself_and_its_counter_never_falls() {
+    let metrics = metrics(&[]);
+    let first = samples(&metrics.render());
+    let second = samples(&metrics.render());
+    for series in ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {
+        assert!(first[series] >= 1.0, "{series} is {}", first[series]);
+    }
+    assert!(first["process_open_fds"] <= first["process_max_fds"]);
+    assert!(first["process_start_time_seconds"] > 1.7e9);
+    assert!(first["process_cpu_seconds_total"] > 0.0);
+    assert!(second["process_cpu_seconds_total"] >= first["process_cpu_seconds_total"]);
 }
 
 #[test]
@@ -208,6 +296,7 @@ fn a_removed_account_leaves_nothing_and_what_it_still_does_is_not_counted() {
         metrics.download_bytes(&gone, 1);
         metrics.task_counts(&[counted(&gone, "success", 7)]);
         metrics.download_counts(&[counted(&gone, "stored", 7)]);
+        busy_beside(&metrics, &gone, Timestamp::UNIX_EPOCH);
     };
     count_late();
     let text = metrics.render();

@@ -1,6 +1,8 @@
 //! Words that may be labels. Whatever else comes from the network is `other`: a label is a time series that is kept
 //! for ever, so nobody outside may make new ones.
 
+use crate::model::download::DownloadState;
+
 /// What a word that is not known is labelled.
 pub(super) const OTHER: &str = "other";
 
@@ -12,6 +14,10 @@ pub(super) const STATUSES: [&str; 4] = ["created", "success", "failed", OTHER];
 
 /// `state` of a download.
 pub(super) const STATES: [&str; 4] = ["pending", "active", "stored", "abandoned"];
+
+/// `state` of an undelivered task's download.
+pub(super) const UNDELIVERED: [DownloadState; 3] =
+    [DownloadState::Pending, DownloadState::Active, DownloadState::Abandoned];
 
 /// `code` of a call: our own two words, then those of the gateway and of the operations. Unknown members of a family
 /// are `other` as well: what follows the full stop is the service's free choice.

@@ -10,6 +10,7 @@ pub mod filename;
 pub mod health;
 pub mod link;
 pub mod observe;
+pub mod outstanding;
 pub mod overview;
 pub mod schedule;
 pub mod sweep;

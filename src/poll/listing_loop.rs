@@ -123,7 +123,13 @@ impl ListingLoop {
             if let Err(e) = done {
                 events::store_failed(&e.to_string());
                 self.poller.observer.store_failed();
-                self.tell(Some(&e.to_string()), None, self.poller.config.interval);
+                self.tell(Turn {
+                    error: Some(&e.to_string()),
+                    consistent: None,
+                    interval: self.poller.config.interval,
+                    duration: Duration::ZERO,
+                    rejected: false,
+                });
                 memory.next_poll = clock::instant() + self.poller.config.interval;
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -156,12 +162,13 @@ impl ListingLoop {
                 }
             }
             Next::Poll => {
+                let since = clock::instant();
                 let (pause, error, consistent) = match self.poll(stop).await {
                     Err(PollError::Stopped) => return Ok(()),
                     Err(PollError::Store(e)) => return Err(e),
                     Err(PollError::Call(e)) => {
                         memory.failures = memory.failures.saturating_add(1);
-                        (self.failed(&e, memory.failures).await?, Some(e.to_string()), None)
+                        (self.failed(&e, memory.failures).await?, Some(e), None)
                     }
                     Ok(consistent) => {
                         memory.failures = 0;
@@ -169,15 +176,21 @@ impl ListingLoop {
                         (self.interval().await?, None, consistent)
                     }
                 };
-                self.tell(error.as_deref(), consistent, pause);
+                self.tell(Turn {
+                    error: error.as_ref().map(ToString::to_string).as_deref(),
+                    consistent,
+                    interval: pause,
+                    duration: since.elapsed(),
+                    rejected: error.is_some_and(|e| e.disposition == Disposition::RefreshCredentials),
+                });
                 memory.next_poll = clock::instant() + pause.mul_f64(1.0 + JITTER * rand::random::<f64>());
             }
         }
         Ok(())
     }
 
-    fn tell(&self, error: Option<&str>, consistent: Option<bool>, interval: Duration) {
-        self.poller.observer.polled(&self.poller.listing, Turn { error, consistent, interval });
+    fn tell(&self, turn: Turn<'_>) {
+        self.poller.observer.polled(&self.poller.listing, turn);
     }
 
     /// A restart goes on where the last process was: the poll that would have come next.

@@ -37,6 +37,7 @@ impl Poller {
         for (id, _) in wanted {
             let key = TaskKey { listing: self.listing.clone(), id };
             let Some(charged) = self.store.charge_wanted(&key, failures_max, clock::now()).await? else { continue };
+            self.observer.download_failed(&self.listing, charged.reason);
             if charged.abandoned {
                 events::download_abandoned(&key, charged.reason, &charged.error, charged.attempt);
             } else {

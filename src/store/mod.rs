@@ -12,6 +12,7 @@ mod lock;
 mod look;
 mod observe;
 mod open;
+mod outstanding;
 mod probe;
 mod publish;
 mod together;

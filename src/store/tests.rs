@@ -1,7 +1,8 @@
-//! The store on a real file: what a listing shows, and the helpers of the other two.
+//! The store on a real file: what a listing shows, and the helpers of the others.
 
 mod look;
 mod opening;
+mod outstanding;
 mod queue;
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};

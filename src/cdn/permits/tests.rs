@@ -122,10 +122,13 @@ async fn a_call_that_never_ends_keeps_its_slot_and_no_other() {
 async fn throttling_pauses_everyone_and_is_undone_slowly() {
     let (permits, begin) = (permits(10, 5), clock::instant());
     // Four calls of one moment are refused together.
+    let mut paused = Duration::ZERO;
     for _ in 0..4 {
-        permits.throttled(Duration::from_secs(30));
+        paused += permits.throttled(Duration::from_secs(30));
     }
-    permits.throttled(Duration::from_secs(10));
+    paused += permits.throttled(Duration::from_secs(10));
+    assert_eq!(paused, Duration::from_secs(30), "time in which several ask for a pause counts once");
+    assert_eq!(permits.throttled(Duration::from_secs(30)), Duration::ZERO);
     assert_eq!(permits.paused_for(), Duration::from_secs(30));
     assert!((permits.spacing_factor() - 2.0).abs() < 1e-9);
     let arrived = arrivals(&permits, vec![(0, 0); 4]).await;

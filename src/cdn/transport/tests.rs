@@ -280,7 +280,11 @@ async fn every_attempt_is_signed_anew() {
     let mut bench = Bench::with(answers, 6, Duration::from_secs(20), false).await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
-    bench.client = bench.client.observed(Arc::new(move |a| tell.lock().unwrap().push(a.code.to_owned())));
+    bench.client = bench.client.observed(Arc::new(move |told| {
+        if let Told::Sent(a) = told {
+            tell.lock().unwrap().push(a.code.to_owned());
+        }
+    }));
     let page = bench.page().await.unwrap();
     assert_eq!((page.calls, bench.client.calls()), (6, 6));
     let seen = bench.seen();

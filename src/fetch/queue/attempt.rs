@@ -258,6 +258,7 @@ impl Queue {
             }
         }
         self.store.attempt_failed(job, &failure, &ended, now).await?;
+        self.observer.download_failed(&job.key.listing, error.reason);
         if after.abandoned {
             events::download_abandoned(&job.key, error.reason, &error.text, job.attempt);
         } else {
