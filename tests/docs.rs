@@ -1,4 +1,4 @@
-//! README.md and ARCHITECTURE.md stay true: the commands that they name exist, and so do the paths.
+//! README.md, ARCHITECTURE.md and the runbook stay true: the commands that they name exist, and so do the paths.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,6 +9,7 @@ use std::{
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+const RUNBOOK: &str = include_str!("../docs/runbook.md");
 const PROGRAM: &str = "cdn-usaged";
 
 fn root() -> &'static Path {
@@ -72,7 +73,7 @@ fn every_command_and_option_that_the_documents_name_exists() {
     let known = subcommands().unwrap();
     assert!(known.contains("once") && known.contains("demo"), "the help lists {known:?}");
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in [README, ARCHITECTURE].into_iter().flat_map(code) {
+    for line in [README, ARCHITECTURE, RUNBOOK].into_iter().flat_map(code) {
         for (command, options) in uses(&line) {
             assert!(known.contains(&command), "there is no command {command:?}: {line}");
             named.entry(command).or_default().extend(options);
@@ -110,7 +111,7 @@ fn every_path_that_the_documents_name_exists() {
         span.chars().all(plain) && (below_a_folder_of_ours || document) && first != "target"
     };
     let mut checked = 0;
-    for path in [README, ARCHITECTURE].into_iter().flat_map(code).filter(is_path) {
+    for path in [README, ARCHITECTURE, RUNBOOK].into_iter().flat_map(code).filter(is_path) {
         assert!(root().join(&path).exists(), "there is no {path}");
         checked += 1;
     }

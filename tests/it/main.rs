@@ -31,6 +31,8 @@ mod links;
 #[cfg(test)]
 mod looking;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod outside;
 #[cfg(test)]
 mod refusals;
