@@ -108,15 +108,14 @@ fn it_can_be_imported_into_any_grafana_and_asks_the_chosen_source_alone() {
     assert_eq!(variables, ["account", "datasource", "export", "instance"].into());
     for panel in panels(&dashboard) {
         assert!(CORE.contains(&text(panel, "type")), "{} needs a plugin", panel["title"]);
-        let targets = panel["targets"].as_array().into_iter().flatten();
-        for source in targets.map(|t| &t["datasource"]).chain(panel.get("datasource")) {
-            assert_eq!(
-                (text(source, "type"), text(source, "uid")),
-                ("prometheus", "${datasource}"),
-                "{}",
-                panel["title"]
-            );
-        }
+    }
+    let targets = panels(&dashboard).iter().flat_map(|p| p["targets"].as_array().into_iter().flatten());
+    let annotations = dashboard["annotations"]["list"].as_array().unwrap().iter().filter(|a| a["builtIn"].is_null());
+    let asking = dashboard["templating"]["list"].as_array().unwrap().iter().filter(|v| v["type"] == "query");
+    let shown = panels(&dashboard).iter().filter(|p| p["type"] != "row");
+    for asks in targets.chain(annotations).chain(asking).chain(shown) {
+        let source = &asks["datasource"];
+        assert_eq!((text(source, "type"), text(source, "uid")), ("prometheus", "${datasource}"), "{asks}");
     }
     for (expression, _) in queries(&dashboard) {
         for used in expression.split('$').skip(1) {
