@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use sha2::{Digest, Sha256};
 
 use super::task::{ListingKey, TaskId, TaskKey};
@@ -78,11 +78,22 @@ pub fn partial_name(task: &TaskKey) -> String {
     format!("{}.{}.{}.part", task.listing.account, task.listing.export, encoded(&task.id))
 }
 
+/// How begin and end of a range are spelled in a name.
+const TIME: &str = "%Y%m%dT%H%M%SZ";
+
 fn time(at: Option<Timestamp>) -> String {
-    at.map_or_else(
-        || "unknown".to_owned(),
-        |at| at.to_zoned(TimeZone::UTC).datetime().strftime("%Y%m%dT%H%M%SZ").to_string(),
-    )
+    at.map_or_else(|| "unknown".to_owned(), |at| at.to_zoned(TimeZone::UTC).datetime().strftime(TIME).to_string())
+}
+
+/// The range that a published path names, begin and end as the listing had them; nothing when it names none.
+#[must_use]
+pub fn range_of(path: &str) -> Option<(Timestamp, Timestamp)> {
+    let mut parts = path.rsplit('/').next()?.splitn(3, '_');
+    let mut at = || {
+        let civil = DateTime::strptime(TIME, parts.next()?).ok()?;
+        civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    };
+    Some((at()?, at()?))
 }
 
 /// The id percent-encoded outside `[A-Za-z0-9_-]`. A long one is cut and gets a hash of the raw id, behind a `~` that
@@ -131,6 +142,16 @@ mod tests {
         );
         let unknown = relative_path(&listing(), &TaskId::parse("7").unwrap(), None, None, 1, ContentKind::Bin);
         assert_eq!(unknown, "main/usage-detail/unknown_unknown_7.bin");
+    }
+
+    #[test]
+    fn a_name_tells_the_range_that_it_was_made_of() {
+        let range = ("2018-07-31T16:00:00Z".parse().unwrap(), "2018-08-31T15:59:59Z".parse().unwrap());
+        assert_eq!(range_of(&path("A91_x", 2, ContentKind::Csv)), Some(range));
+        for other in ["main/usage-detail/unknown_unknown_7.bin", "20180731T160000Z", "", "a/b/20180731T160000Z_x_7.bin"]
+        {
+            assert_eq!(range_of(other), None, "{other}");
+        }
     }
 
     #[test]

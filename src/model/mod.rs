@@ -16,3 +16,4 @@ pub mod schedule;
 pub mod sweep;
 pub mod task;
 pub mod why;
+pub mod window;

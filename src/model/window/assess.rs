@@ -1,0 +1,296 @@
+//! The rule.
+//!
+//! A window is complete when files of fitting tasks cover all of it. One file that covers the whole window counts before
+//! several that do so together: the one with the shortest range, and of equal ranges that of the newest task in its
+//! newest revision. Only files of the very same range are compared: where such have other bytes than the one that
+//! counts, the window was restated.
+//!
+//! Another archived task never makes a window worse, the order of the tasks does not matter, and a window that is beyond
+//! reach for one reason alone, time, stays so.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+
+use super::{
+    super::task::TaskId,
+    deadline::Horizon,
+    expectation::{Expectation, Window},
+    facts::{Fate, FileFacts, TaskFacts},
+    span::{Span, without},
+};
+
+/// What a window is, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Files cover all of it.
+    Archived,
+    /// The same, and there are several versions of what counts.
+    Restated,
+    /// Not due yet, and what lacks is on its way.
+    Pending,
+    /// Not due yet, and for some of it there is nothing.
+    Missing,
+    /// Not due yet, and for some of it all there is has failed.
+    Failed,
+    /// Due, and not archived; it can be mended.
+    Overdue,
+    /// Some of it lacks and can be exported no more.
+    BeyondReach,
+}
+
+impl State {
+    /// Every state, from best to worst.
+    pub const ALL: [Self; 7] =
+        [Self::Archived, Self::Restated, Self::Pending, Self::Missing, Self::Failed, Self::Overdue, Self::BeyondReach];
+
+    /// The word in tables, JSON, metrics and log lines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Archived => "archived",
+            Self::Restated => "restated",
+            Self::Pending => "pending",
+            Self::Missing => "missing",
+            Self::Failed => "failed",
+            Self::Overdue => "overdue",
+            Self::BeyondReach => "beyond_reach",
+        }
+    }
+
+    /// Whether all of the window is archived.
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        matches!(self, Self::Archived | Self::Restated)
+    }
+}
+
+/// A file that covers some of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Whose it is.
+    pub task: TaskId,
+    /// Which of its revisions.
+    pub revision: u32,
+    /// Where it is, relative to the download folder.
+    pub path: String,
+    /// The digest of its bytes.
+    pub sha256: String,
+    /// The range that it was exported for; may be longer than the window.
+    pub range: Span,
+}
+
+/// A task that would cover some of what lacks, and did not yet or never will.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Which task.
+    pub task: TaskId,
+    /// The service's last word on it.
+    pub status: String,
+    /// How it stands with its file; never stored.
+    pub fate: Fate,
+    /// Its range.
+    pub range: Span,
+    /// When it will leave the listing, if it is there and waits for its delivery.
+    pub leaves_listing_at: Option<Timestamp>,
+    /// Since when it is no longer listed.
+    pub unlisted_at: Option<Timestamp>,
+}
+
+/// How it stands with a window, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowState {
+    /// Which window.
+    pub window: Window,
+    /// In one word.
+    pub state: State,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// The files that count, in order of their ranges. All of them together cover all that does not lack.
+    pub counts: Vec<Counts>,
+    /// Files of the same range as one that counts, with other bytes: what was restated.
+    pub superseded: Vec<Counts>,
+    /// What no file covers, in order.
+    pub lacking: Vec<Span>,
+    /// What of it can be exported no more, and is on no way to come.
+    pub lost: Vec<Span>,
+    /// What of it somebody has to export: nothing is on its way there, and the service still can.
+    pub to_create: Vec<Span>,
+    /// The tasks of what lacks, oldest first.
+    pub undelivered: Vec<Undelivered>,
+    /// Until when all of `to_create` can be exported.
+    pub export_by: Option<Timestamp>,
+    /// When the first task that waits for its delivery leaves the listing.
+    pub deliver_by: Option<Timestamp>,
+}
+
+/// A task that fits and counts for nothing, since its range is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// Which task.
+    pub task: TaskId,
+    /// Whether the listing has a range that cannot be read as one; else it has none.
+    pub has_range: bool,
+}
+
+/// All windows of an expectation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Assessed {
+    /// Those that have ended, oldest first.
+    pub windows: Vec<WindowState>,
+    /// Tasks that cannot be put into any.
+    pub ignored: Vec<Ignored>,
+}
+
+/// A file with what decides between it and others.
+#[derive(Debug, Clone, Copy)]
+struct Candidate<'f> {
+    task: &'f TaskFacts,
+    file: &'f FileFacts,
+    range: Span,
+}
+
+impl Candidate<'_> {
+    /// The shortest first, then the newest task, then its newest revision.
+    fn preference(&self) -> impl Ord + use<'_> {
+        (self.range.length(), Reverse((self.task.age_key(), self.file.revision)))
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            task: self.task.id.clone(),
+            revision: self.file.revision,
+            path: self.file.path.clone(),
+            sha256: self.file.sha256.clone(),
+            range: self.range,
+        }
+    }
+}
+
+/// Assesses every window of an expectation that has ended by `now`. `tasks` are those of its listing, all of them or those
+/// that may touch its windows.
+#[must_use]
+pub fn assess(expectation: &Expectation, tasks: &[TaskFacts], now: Timestamp, horizon: &Horizon) -> Assessed {
+    let windows: Vec<Window> = expectation.windows(now).collect();
+    let mut fitting: Vec<&TaskFacts> =
+        tasks.iter().filter(|task| expectation.name.fits(task.name.as_deref())).collect();
+    fitting.sort_by_key(|task| task.age_key());
+    let mut files: Vec<Vec<Candidate<'_>>> = vec![Vec::new(); windows.len()];
+    let mut others: Vec<Vec<(&TaskFacts, Fate, Span)>> = vec![Vec::new(); windows.len()];
+    let mut ignored = Vec::new();
+    for task in fitting {
+        for (file, range) in task.archived() {
+            for i in touched(&windows, range) {
+                files[i].push(Candidate { task, file, range });
+            }
+        }
+        let Some(range) = task.span() else {
+            ignored.push(Ignored { task: task.id.clone(), has_range: task.range.is_some() });
+            continue;
+        };
+        let fate = task.fate();
+        if fate != Fate::Stored {
+            for i in touched(&windows, range) {
+                others[i].push((task, fate, range));
+            }
+        }
+    }
+    let judge = |(window, (files, others)): (Window, (Vec<Candidate<'_>>, Vec<_>))| {
+        judge(window, &files, &others, expectation.due_at(&window), now, horizon)
+    };
+    let windows = windows.into_iter().zip(files.into_iter().zip(others)).map(judge).collect();
+    Assessed { windows, ignored }
+}
+
+/// The windows that share an instant with a range.
+fn touched(windows: &[Window], range: Span) -> std::ops::Range<usize> {
+    let from = windows.partition_point(|w| w.span.end() <= range.start());
+    let to = windows.partition_point(|w| w.span.start() < range.end());
+    from..to.max(from)
+}
+
+fn judge(
+    window: Window,
+    files: &[Candidate<'_>],
+    others: &[(&TaskFacts, Fate, Span)],
+    due_at: Timestamp,
+    now: Timestamp,
+    horizon: &Horizon,
+) -> WindowState {
+    let lacking = window.span.without(files.iter().map(|c| c.range));
+    let counting = choose(window.span, files.to_vec());
+    let differs =
+        |other: &&Candidate<'_>| counting.iter().any(|c| c.range == other.range && c.file.sha256 != other.file.sha256);
+    let superseded: Vec<Counts> = files.iter().filter(differs).map(Candidate::counts).collect();
+    let undelivered = undelivered(&lacking, others, horizon);
+    let of =
+        |is: fn(Fate) -> bool| -> Vec<Span> { undelivered.iter().filter(|u| is(u.fate)).map(|u| u.range).collect() };
+    // What is on its way, and what a retry may bring.
+    let uncovered = without(&lacking, &of(|fate| fate == Fate::Pending));
+    let to_mend = without(&uncovered, &of(|fate| matches!(fate, Fate::Abandoned(_))));
+    let lost: Vec<Span> = to_mend.iter().filter_map(|part| horizon.gone(*part, now)).collect();
+    let to_create: Vec<Span> = to_mend.iter().filter_map(|part| horizon.open(*part, now)).collect();
+    let failed = of(|fate| matches!(fate, Fate::Failed | Fate::Abandoned(_)));
+    let state = if lacking.is_empty() {
+        if superseded.is_empty() { State::Archived } else { State::Restated }
+    } else if !lost.is_empty() {
+        State::BeyondReach
+    } else if due_at <= now {
+        State::Overdue
+    } else if uncovered.is_empty() {
+        State::Pending
+    } else if without(&uncovered, &failed) != uncovered {
+        State::Failed
+    } else {
+        State::Missing
+    };
+    WindowState {
+        window,
+        state,
+        due_at,
+        counts: counting.iter().map(Candidate::counts).collect(),
+        superseded,
+        export_by: to_create.first().map(|part| horizon.exported_until(part.start())),
+        deliver_by: undelivered.iter().filter_map(|u| u.leaves_listing_at).min(),
+        lacking,
+        lost,
+        to_create,
+        undelivered,
+    }
+}
+
+/// The tasks that would cover some of what lacks.
+fn undelivered(lacking: &[Span], others: &[(&TaskFacts, Fate, Span)], horizon: &Horizon) -> Vec<Undelivered> {
+    let touches = |range: Span| lacking.iter().any(|part| part.common(range).is_some());
+    let undelivered = others.iter().filter(|(_, _, range)| touches(*range)).map(|(task, fate, range)| Undelivered {
+        task: task.id.clone(),
+        status: task.status.as_str().to_owned(),
+        fate: *fate,
+        range: *range,
+        leaves_listing_at: horizon.leaves_listing_at(task),
+        unlisted_at: task.unlisted_at,
+    });
+    undelivered.collect()
+}
+
+/// The files that count for a window: one that covers all of it, or the fewest that do together.
+fn choose(window: Span, mut files: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
+    files.sort_by(|a, b| a.preference().cmp(&b.preference()));
+    if let Some(whole) = files.iter().find(|c| c.range.covers(window)) {
+        return vec![*whole];
+    }
+    let mut chosen = Vec::new();
+    let mut lacking = vec![window];
+    // The longest of those that do not suffice by themselves first, so that few are taken; the sort is stable, so that
+    // of equal ranges the newest comes first.
+    files.sort_by_key(|c| Reverse(c.range.common(window).map(Span::length)));
+    for candidate in files {
+        let left = without(&lacking, &[candidate.range]);
+        if left != lacking {
+            lacking = left;
+            chosen.push(candidate);
+        }
+    }
+    chosen.sort_by_key(|c| c.range);
+    chosen
+}

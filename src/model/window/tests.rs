@@ -1,0 +1,492 @@
+//! The rule, by example and by property.
+
+use jiff::{SignedDuration, Timestamp, civil::date, tz::TimeZone};
+use proptest::{prelude::*, sample::subsequence};
+
+use super::{
+    super::{
+        download::{DownloadState, Reason},
+        task::{Export, Status, TaskId},
+    },
+    span::without,
+    *,
+};
+
+const HORIZON: Horizon = Horizon::DOCUMENTED;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn beijing() -> TimeZone {
+    TimeZone::fixed(jiff::tz::offset(8))
+}
+
+fn expect(kind: Kind, from: jiff::civil::Date) -> Expectation {
+    Expectation {
+        export: Export::UsageDetail,
+        kind,
+        zone: beijing(),
+        name: NamePattern::new("*"),
+        data: None,
+        from,
+        due: SignedDuration::from_hours(72),
+    }
+}
+
+fn task(id: &str, status: &str, range: (&str, &str)) -> TaskFacts {
+    TaskFacts {
+        id: TaskId::parse(id).unwrap(),
+        name: None,
+        status: Status::parse(status).unwrap(),
+        created_at: Some(at("2026-09-01T00:00:00Z")),
+        first_seen_at: at("2026-09-01T00:10:00Z"),
+        range: Some((at(range.0), at(range.1))),
+        unlisted_at: None,
+        download: None,
+        files: Vec::new(),
+    }
+}
+
+fn download(state: DownloadState) -> Option<DownloadFacts> {
+    Some(DownloadFacts { state, reason: Some(Reason::Gone), reissued: false })
+}
+
+fn file(id: &str, revision: u32, sha256: &str, range: &str) -> FileFacts {
+    FileFacts { revision, path: format!("main/usage-detail/{range}_{id}.csv"), sha256: sha256.to_owned() }
+}
+
+const AUGUST: (&str, &str) = ("2026-07-31T16:00:00Z", "2026-08-31T15:59:59Z");
+const AUGUST_NAME: &str = "20260731T160000Z_20260831T155959Z";
+
+fn stored(id: &str, range: (&str, &str), sha256: &str) -> TaskFacts {
+    let files = vec![file(id, 1, sha256, "unknown_unknown")];
+    TaskFacts { download: download(DownloadState::Stored), files, ..task(id, "success", range) }
+}
+
+/// August 2026 in Beijing, at a time.
+fn august(tasks: &[TaskFacts], now: &str) -> WindowState {
+    let assessed = assess(&expect(Kind::Month, date(2026, 8, 1)), tasks, at(now), &HORIZON);
+    assessed.windows.into_iter().next().unwrap()
+}
+
+/// Before August is due, and after.
+const EARLY: &str = "2026-09-02T00:00:00Z";
+const LATE: &str = "2026-09-10T00:00:00Z";
+
+fn span(start: &str, end: &str) -> Span {
+    Span::new(at(start), at(end)).unwrap()
+}
+
+#[test]
+fn a_month_has_its_own_length_and_begins_at_midnight_of_its_zone() {
+    let expectation = expect(Kind::Month, date(2024, 1, 1));
+    let windows: Vec<_> = expectation.windows(at("2024-03-31T16:00:00Z")).collect();
+    assert_eq!(windows.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2024-01", "2024-02", "2024-03"]);
+    assert_eq!(windows[1].span, span("2024-01-31T16:00:00Z", "2024-02-29T16:00:00Z"));
+    assert_eq!(expectation.windows(at("2024-03-31T15:59:59Z")).count(), 2, "a window is there once it has ended");
+    assert_eq!(expectation.windows(at("2023-01-01T00:00:00Z")).count(), 0);
+}
+
+#[test]
+fn a_day_is_an_hour_shorter_or_longer_where_clocks_are_changed() {
+    let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+    let hours = |from, zone: &TimeZone| {
+        let expectation = Expectation { zone: zone.clone(), ..expect(Kind::Day, from) };
+        expectation.windows(at("2030-01-01T00:00:00Z")).take(3).map(|w| w.span.length().as_hours()).collect::<Vec<_>>()
+    };
+    assert_eq!(hours(date(2026, 3, 7), &zone), [24, 23, 24]);
+    assert_eq!(hours(date(2026, 10, 31), &zone), [24, 25, 24]);
+    // Clocks that are put forward at midnight: the day begins at one.
+    let zone = TimeZone::posix("EET-2EEST,M4.5.5/0,M10.5.4/24").unwrap();
+    assert_eq!(hours(date(2026, 4, 23), &zone), [24, 23, 24]);
+    let expectation = Expectation { zone, ..expect(Kind::Day, date(2026, 4, 24)) };
+    let first = expectation.windows(at("2030-01-01T00:00:00Z")).next().unwrap();
+    assert_eq!(first.span, span("2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"));
+}
+
+#[test]
+fn a_pattern_is_held_against_the_whole_name() {
+    for (pattern, name, is) in [
+        ("*", "", true),
+        ("**", "anything", true),
+        ("", "", true),
+        ("", "x", false),
+        ("traffic*", "traffic, July", true),
+        ("traffic*", "my traffic", false),
+        ("*traffic", "my traffic", true),
+        ("*a*b*", "xxaxxbxx", true),
+        ("*a*b*", "xxbxxaxx", false),
+        ("*ab", "aab", true),
+        ("a?c", "abc", true),
+        ("a?c", "ac", false),
+        ("刷?", "刷新", true),
+        ("刷?", "刷新了", false),
+        ("*?新", "刷新", true),
+        ("*??d", "\u{e9}d", false),
+        ("Traffic", "traffic", false),
+        ("a[b]", "a[b]", true),
+    ] {
+        assert_eq!(NamePattern::new(pattern).fits(Some(name)), is, "{pattern:?} {name:?}");
+    }
+    assert!(NamePattern::new("*").fits(None) && !NamePattern::new("a*").fits(None));
+}
+
+#[test]
+fn a_window_is_archived_when_one_file_covers_it_or_several_do_together() {
+    let whole = august(&[stored("1", AUGUST, "a")], LATE);
+    assert_eq!((whole.state, whole.counts.len(), whole.lacking.len()), (State::Archived, 1, 0));
+    let exclusive = stored("1", (AUGUST.0, "2026-08-31T16:00:00Z"), "a");
+    assert_eq!(august(&[exclusive], LATE).state, State::Archived);
+    let longer = stored("1", ("2026-06-30T16:00:00Z", "2026-09-15T15:59:59Z"), "a");
+    assert_eq!(august(&[longer], LATE).state, State::Archived);
+    let half = stored("1", (AUGUST.0, "2026-08-14T15:59:59Z"), "a");
+    let rest = stored("2", ("2026-08-14T16:00:00Z", AUGUST.1), "b");
+    let both = august(&[rest, half.clone()], LATE);
+    assert_eq!((both.state, both.counts.len()), (State::Archived, 2));
+    assert_eq!(both.counts[0].task.as_str(), "1", "in the order of their ranges");
+    let partial = august(&[half], LATE);
+    assert_eq!(partial.state, State::Overdue);
+    assert_eq!(partial.lacking, [span("2026-08-14T16:00:00Z", "2026-08-31T16:00:00Z")]);
+    assert_eq!(partial.to_create, partial.lacking);
+}
+
+#[test]
+fn one_file_for_the_window_counts_before_longer_ones_and_before_pieces() {
+    let quarter = stored("3", ("2026-06-30T16:00:00Z", "2026-09-30T15:59:59Z"), "q");
+    let piece = stored("4", (AUGUST.0, "2026-08-14T15:59:59Z"), "p");
+    let state = august(&[quarter, piece, stored("1", AUGUST, "a")], LATE);
+    assert_eq!(state.counts.iter().map(|c| c.task.as_str()).collect::<Vec<_>>(), ["1"]);
+    assert_eq!(state.state, State::Archived, "files of other ranges are not compared");
+}
+
+#[test]
+fn the_newest_version_counts_and_that_others_differ_is_said() {
+    let mut newer = stored("2", AUGUST, "b");
+    newer.created_at = Some(at("2026-09-03T00:00:00Z"));
+    let state = august(&[newer.clone(), stored("1", AUGUST, "a")], LATE);
+    assert_eq!((state.state, state.counts[0].task.as_str()), (State::Restated, "2"));
+    assert_eq!(state.superseded.iter().map(|c| c.task.as_str()).collect::<Vec<_>>(), ["1"]);
+    newer.files[0].sha256 = "a".to_owned();
+    assert_eq!(august(&[newer, stored("1", AUGUST, "a")], LATE).state, State::Archived, "the same bytes");
+
+    let mut revised = stored("1", AUGUST, "a");
+    revised.files = vec![file("1", 1, "a", AUGUST_NAME), file("1", 2, "b", AUGUST_NAME)];
+    let state = august(&[revised], LATE);
+    assert_eq!((state.state, state.counts[0].revision, state.superseded[0].revision), (State::Restated, 2, 1));
+}
+
+#[test]
+fn an_id_that_was_issued_anew_keeps_its_old_file_and_waits_for_the_new_one() {
+    let july = ("2026-06-30T16:00:00Z", "2026-07-31T15:59:59Z");
+    let mut reissued = TaskFacts { files: vec![file("1", 1, "a", AUGUST_NAME)], ..stored("1", july, "a") };
+    reissued.download = Some(DownloadFacts { state: DownloadState::Stored, reason: None, reissued: true });
+    let both = |task: &TaskFacts| {
+        let assessed = assess(&expect(Kind::Month, date(2026, 7, 1)), std::slice::from_ref(task), at(EARLY), &HORIZON);
+        assessed.windows.iter().map(|w| (w.state, w.undelivered.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(both(&reissued), [(State::Overdue, 1), (State::Archived, 0)]);
+    reissued.files.push(file("1", 2, "b", "20260630T160000Z_20260731T155959Z"));
+    reissued.download = download(DownloadState::Stored);
+    assert_eq!(both(&reissued), [(State::Archived, 0), (State::Archived, 0)], "two ranges are no restatement");
+}
+
+#[test]
+fn before_it_is_due_a_window_is_pending_failed_or_missing() {
+    let state = |tasks: &[TaskFacts]| august(tasks, EARLY).state;
+    let created = task("1", "created", AUGUST);
+    let failed = task("2", "failed", AUGUST);
+    let given_up = TaskFacts { download: download(DownloadState::Abandoned), ..task("3", "success", AUGUST) };
+    let unlisted = TaskFacts { unlisted_at: Some(at(EARLY)), ..created.clone() };
+    assert_eq!(state(&[]), State::Missing);
+    assert_eq!(state(std::slice::from_ref(&created)), State::Pending);
+    assert_eq!(state(&[task("1", "reticulating", AUGUST)]), State::Pending);
+    assert_eq!(state(&[task("1", "success", AUGUST)]), State::Pending, "a success without a download yet");
+    assert_eq!(state(&[TaskFacts { download: download(DownloadState::Active), ..created.clone() }]), State::Pending);
+    assert_eq!(state(std::slice::from_ref(&failed)), State::Failed);
+    assert_eq!(state(std::slice::from_ref(&given_up)), State::Failed);
+    assert_eq!(state(&[failed.clone(), created.clone()]), State::Pending, "another is on its way");
+    assert_eq!(state(&[failed, stored("4", AUGUST, "a"), given_up]), State::Archived, "a later success");
+    assert_eq!(state(std::slice::from_ref(&unlisted)), State::Missing);
+    let damaged = TaskFacts { download: download(DownloadState::Pending), ..stored("1", AUGUST, "a") };
+    assert_eq!(state(&[damaged]), State::Pending, "its file is being fetched again");
+    let half = task("1", "created", (AUGUST.0, "2026-08-14T15:59:59Z"));
+    let state = august(&[half], EARLY);
+    assert_eq!((state.state, state.lacking.len(), state.undelivered.len()), (State::Missing, 1, 1));
+    assert_eq!(state.to_create, [span("2026-08-14T16:00:00Z", "2026-08-31T16:00:00Z")]);
+}
+
+#[test]
+fn from_when_it_is_due_on_a_window_that_lacks_anything_is_overdue() {
+    let due = at("2026-09-03T16:00:00Z");
+    let before = due - SignedDuration::from_millis(1);
+    let created = [task("1", "created", AUGUST)];
+    let state = august(&created, &before.to_string());
+    assert_eq!((state.state, state.due_at), (State::Pending, due));
+    assert_eq!(august(&created, &due.to_string()).state, State::Overdue);
+    assert_eq!(august(&created, LATE).to_create, [], "nothing has to be created while a task is under way");
+    let retriable = TaskFacts { download: download(DownloadState::Abandoned), ..task("3", "success", AUGUST) };
+    assert_eq!(august(&[retriable], LATE).to_create, [], "nor while a retry may bring it");
+    assert_eq!(august(&[task("2", "failed", AUGUST)], LATE).to_create.len(), 1);
+}
+
+#[test]
+fn beyond_reach_is_what_can_be_exported_no_more_and_is_not_on_its_way() {
+    // 365 days after its first instant a month begins to fade.
+    let edge = at(AUGUST.0) + SignedDuration::from_hours(365 * 24);
+    let after = (edge + SignedDuration::from_secs(1)).to_string();
+    assert_eq!(august(&[], &edge.to_string()).state, State::Overdue);
+    let state = august(&[], &after);
+    assert_eq!((state.state, state.lost.len(), state.to_create.len()), (State::BeyondReach, 1, 1));
+    assert_eq!(state.lost[0].length(), SignedDuration::from_hours(1), "on full hours");
+    assert_eq!(august(&[], "2028-01-01T00:00:00Z").to_create, []);
+    assert_eq!(august(&[task("1", "created", AUGUST)], &after).state, State::Overdue, "it may come");
+    let given_up = TaskFacts { download: download(DownloadState::Abandoned), ..task("3", "success", AUGUST) };
+    assert_eq!(august(std::slice::from_ref(&given_up), &after).state, State::Overdue, "a retry may bring it");
+    let unlisted = TaskFacts { unlisted_at: Some(at(LATE)), ..given_up };
+    assert_eq!(august(&[unlisted], &after).state, State::BeyondReach);
+    assert_eq!(august(&[stored("1", AUGUST, "a")], "2040-01-01T00:00:00Z").state, State::Archived);
+}
+
+#[test]
+fn a_task_that_waits_has_until_it_leaves_the_listing() {
+    let created = task("1", "created", AUGUST);
+    let leaves = at("2026-11-30T00:00:00Z");
+    assert_eq!(HORIZON.leaves_listing_at(&created), Some(leaves));
+    let state = august(std::slice::from_ref(&created), LATE);
+    assert_eq!((state.deliver_by, state.export_by), (Some(leaves), None));
+    let unborn = TaskFacts { created_at: None, ..created.clone() };
+    assert_eq!(HORIZON.leaves_listing_at(&unborn), Some(at("2026-11-30T00:10:00Z")), "from its first sight on");
+    assert_eq!(HORIZON.leaves_listing_at(&stored("1", AUGUST, "a")), None);
+    assert_eq!(HORIZON.leaves_listing_at(&task("1", "failed", AUGUST)), None);
+    assert_eq!(HORIZON.leaves_listing_at(&TaskFacts { unlisted_at: Some(leaves), ..created }), None);
+    assert_eq!(august(&[], LATE).export_by, Some(at("2027-07-31T16:00:00Z")));
+}
+
+#[test]
+fn a_task_without_a_range_counts_for_nothing_and_is_said() {
+    let without_range = TaskFacts { range: None, ..stored("1", AUGUST, "a") };
+    let wrong_way = stored("2", (AUGUST.1, AUGUST.0), "a");
+    let other_name = TaskFacts { name: Some("requests".to_owned()), range: None, ..stored("3", AUGUST, "a") };
+    let expectation = Expectation { name: NamePattern::new(""), ..expect(Kind::Month, date(2026, 8, 1)) };
+    let assessed = assess(&expectation, &[without_range, wrong_way, other_name], at(LATE), &HORIZON);
+    assert_eq!(assessed.windows[0].state, State::Overdue);
+    let ignored: Vec<_> = assessed.ignored.iter().map(|i| (i.task.as_str(), i.has_range)).collect();
+    assert_eq!(ignored, [("1", false), ("2", true)]);
+}
+
+#[test]
+fn why_and_what_to_do_are_said_in_words() {
+    let half = stored("1", (AUGUST.0, "2026-08-14T15:59:59Z"), "a");
+    let failed = task("2", "failed", AUGUST);
+    let given_up = TaskFacts {
+        download: download(DownloadState::Abandoned),
+        ..task("3", "success", ("2026-08-29T16:00:00Z", AUGUST.1))
+    };
+    let gone = TaskFacts { unlisted_at: Some(at(LATE)), ..task("4", "created", AUGUST) };
+    let pending = task("5", "created", ("2026-08-28T16:00:00Z", "2026-08-29T15:59:59Z"));
+    let state = august(&[half, failed, given_up, gone, pending], LATE);
+    assert_eq!(
+        words::why(&state),
+        "no file covers 2026-08-14T16:00:00Z to 2026-08-31T15:59:59Z; task 2 failed, the download of task 3 was given up \
+         (gone), task 4 left the listing on 2026-09-10T00:00:00Z before it was delivered, 1 more"
+    );
+    assert_eq!(
+        words::advice(&state, Export::UsageDetail, Some(DataType::Flow), at(LATE)),
+        [
+            "retry the download of task 3 (it leaves the listing in 81 days)",
+            "create an export: CreateUsageDetailDataExportTask StartTime=2026-08-14T16:00:00Z \
+             EndTime=2026-08-28T15:59:59Z Type=flow (possible until 2027-08-14T16:00:00Z, in 338 days)",
+        ]
+    );
+    let nothing = august(&[], LATE);
+    assert_eq!(words::why(&nothing), "no file covers it; no task is known");
+    assert_eq!(words::create(&nothing, Export::Usage, None)[0].data, None);
+    assert_eq!(words::create(&nothing, Export::UsageDetail, None)[0].data, Some("flow|vas"));
+    assert_eq!(words::until(at(EARLY), at(LATE)), "8 days ago");
+    assert_eq!(words::until(at("2026-09-02T01:30:00Z"), at(EARLY)), "in 90 minutes");
+    assert_eq!(words::until(at("2026-09-03T12:00:00Z"), at(EARLY)), "in 36 hours");
+}
+
+/// Hours of January 2026 in Beijing, so that ranges meet, overlap and leave gaps.
+const BEGIN: &str = "2025-12-31T16:00:00Z";
+
+fn any_task() -> impl Strategy<Value = TaskFacts> {
+    let status = prop_oneof![Just("created"), Just("success"), Just("failed"), Just("odd")];
+    let state = proptest::option::of(prop_oneof![
+        4 => Just(DownloadState::Stored),
+        1 => Just(DownloadState::Pending),
+        1 => Just(DownloadState::Active),
+        1 => Just(DownloadState::Abandoned),
+    ]);
+    let range = proptest::option::weighted(0.9, (-48_i64..800, 0_i64..400, 0_i64..2));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (0_u32..1000, status, state, range, 0_u32..3, "[ab]", flags, 0_i64..3).prop_map(
+        |(id, status, state, range, revisions, sha, (unlisted, reissued, has_creation), age)| {
+            let begin = at(BEGIN);
+            let hour = |n: i64| begin + SignedDuration::from_hours(n);
+            let range = range.map(|(from, hours, inclusive)| {
+                (hour(from), hour(from + hours) - SignedDuration::from_secs(inclusive))
+            });
+            let revisions = match state {
+                Some(DownloadState::Stored) => revisions.max(1),
+                _ => 0,
+            };
+            TaskFacts {
+                id: TaskId::parse(&id.to_string()).unwrap(),
+                name: (id % 5 == 0).then(|| "other".to_owned()),
+                status: Status::parse(status).unwrap(),
+                created_at: has_creation.then(|| hour(900 + age)),
+                first_seen_at: hour(903),
+                range,
+                unlisted_at: unlisted.then(|| hour(1000)),
+                download: state.map(|state| DownloadFacts { state, reason: None, reissued }),
+                files: (1..=revisions)
+                    .map(|r| file(&id.to_string(), r, &format!("{sha}{r}"), "20251231T160000Z_20260115T155959Z"))
+                    .collect(),
+            }
+        },
+    )
+}
+
+fn tasks() -> impl Strategy<Value = Vec<TaskFacts>> {
+    proptest::collection::vec(any_task(), 0..12).prop_map(|mut tasks| {
+        tasks.sort_by(|a, b| a.id.cmp(&b.id));
+        tasks.dedup_by(|a, b| a.id == b.id);
+        tasks
+    })
+}
+
+/// Archived and restated are equally good.
+fn rank(state: State) -> State {
+    if state == State::Restated { State::Archived } else { state }
+}
+
+fn january(kind: Kind) -> Expectation {
+    Expectation { name: NamePattern::new("*"), ..expect(kind, date(2026, 1, 1)) }
+}
+
+/// From a month after to a year and two months after, where windows fade.
+fn some_now() -> impl Strategy<Value = Timestamp> {
+    (31_i64 * 24..426 * 24).prop_map(|hours| at(BEGIN) + SignedDuration::from_hours(hours))
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Month), Just(Kind::Day)]
+}
+
+fn sum(spans: &[Span]) -> SignedDuration {
+    spans.iter().map(|span| span.length()).sum()
+}
+
+proptest! {
+    #[test]
+    fn what_counts_and_what_lacks_are_the_window(tasks in tasks(), now in some_now(), kind in kind()) {
+        for w in assess(&january(kind), &tasks, now, &HORIZON).windows {
+            let window = w.window.span;
+            let counted: Vec<Span> = w.counts.iter().map(|c| c.range).collect();
+            prop_assert_eq!(&window.without(counted), &w.lacking);
+            prop_assert_eq!(w.state.is_complete(), w.lacking.is_empty());
+            prop_assert_eq!(w.state == State::Restated, w.state.is_complete() && !w.superseded.is_empty());
+            // What is lost and what is to be created are parts of what lacks, and have nothing in common.
+            let mended: Vec<Span> = w.lost.iter().chain(&w.to_create).copied().collect();
+            prop_assert_eq!(sum(&without(&w.lacking, &mended)) + sum(&mended), sum(&w.lacking));
+            prop_assert!(w.undelivered.iter().all(|u| u.fate != Fate::Stored));
+            prop_assert!(w.lacking.windows(2).all(|pair| pair[0].end() < pair[1].start()));
+        }
+    }
+
+    #[test]
+    fn another_archived_task_makes_no_window_worse(
+        tasks in tasks(), from in 0_i64..800, hours in 1_i64..800, now in some_now(), kind in kind(), sha in "[ab]1",
+    ) {
+        let start = at(BEGIN) + SignedDuration::from_hours(from);
+        let end = start + SignedDuration::from_hours(hours);
+        let mut more = tasks.clone();
+        more.push(stored("5001", (&start.to_string(), &end.to_string()), &sha));
+        let before = assess(&january(kind), &tasks, now, &HORIZON).windows;
+        let after = assess(&january(kind), &more, now, &HORIZON).windows;
+        prop_assert_eq!(before.len(), after.len());
+        for (before, after) in before.iter().zip(&after) {
+            prop_assert!(rank(after.state) <= rank(before.state), "{:?} became {:?}", before, after);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_tasks_does_not_matter(
+        (one, other) in tasks().prop_flat_map(|tasks| (Just(tasks.clone()), Just(tasks).prop_shuffle())),
+        now in some_now(), kind in kind(),
+    ) {
+        prop_assert_eq!(
+            assess(&january(kind), &one, now, &HORIZON),
+            assess(&january(kind), &other, now, &HORIZON)
+        );
+    }
+
+    #[test]
+    fn what_touches_no_window_changes_none(tasks in tasks(), now in some_now(), kind in kind()) {
+        // As the store leaves out what ended before the first window.
+        let begin = at(BEGIN);
+        let ended = |task: &TaskFacts| {
+            let before = |span: Option<Span>| span.is_none_or(|s| s.end() <= begin);
+            task.range.is_some() && before(task.span()) && task.archived().all(|(_, span)| span.end() <= begin)
+        };
+        let fewer: Vec<TaskFacts> = tasks.iter().filter(|task| !ended(task)).cloned().collect();
+        prop_assert_eq!(
+            assess(&january(kind), &tasks, now, &HORIZON).windows,
+            assess(&january(kind), &fewer, now, &HORIZON).windows
+        );
+    }
+
+    #[test]
+    fn time_alone_only_makes_worse(tasks in tasks(), now in some_now(), hours in 0_i64..10_000, kind in kind()) {
+        let later = now + SignedDuration::from_hours(hours);
+        let (before, after) =
+            (assess(&january(kind), &tasks, now, &HORIZON), assess(&january(kind), &tasks, later, &HORIZON));
+        for (before, after) in before.windows.iter().zip(&after.windows) {
+            prop_assert!(before.state <= after.state, "{:?} became {:?}", before, after);
+        }
+    }
+
+    #[test]
+    fn each_instant_belongs_to_exactly_one_window(
+        zone in prop_oneof![
+            Just("CST-8"), Just("EST5EDT,M3.2.0,M11.1.0"), Just("EET-2EEST,M4.5.5/0,M10.5.4/24"), Just("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"),
+        ],
+        kind in kind(), year in 2015_i16..2100, month in 1_i8..=12, instant in 0_i64..400 * 86_400,
+    ) {
+        let expectation = Expectation { zone: TimeZone::posix(zone).unwrap(), ..expect(kind, date(year, month, 1)) };
+        let now = expectation.zone.to_timestamp(date(year + 2, month, 1).at(0, 0, 0, 0)).unwrap();
+        let windows: Vec<Window> = expectation.windows(now).collect();
+        let instant = windows[0].span.start() + SignedDuration::from_secs(instant);
+        prop_assert_eq!(windows.iter().filter(|w| w.span.start() <= instant && instant < w.span.end()).count(), 1);
+        prop_assert!(windows.windows(2).all(|pair| pair[0].span.end() == pair[1].span.start()));
+        prop_assert!(windows.iter().all(|w| expectation.zone.to_datetime(w.span.start()).date() == w.date));
+        prop_assert_eq!(windows.last().unwrap().span.end(), now);
+    }
+
+    #[test]
+    fn a_pattern_of_plain_text_and_stars_fits_as_its_pieces_do(pieces in proptest::collection::vec("[ab]{0,2}", 1..4), name in "[ab]{0,8}") {
+        let pattern = NamePattern::new(&pieces.join("*"));
+        let mut rest = Some(name.as_str());
+        let last = pieces.len() - 1;
+        for (i, piece) in pieces.iter().enumerate() {
+            rest = rest.and_then(|rest| match (i == 0, i == last) {
+                (true, true) => (rest == piece).then_some(""),
+                (true, false) => rest.strip_prefix(piece.as_str()),
+                (false, true) => rest.ends_with(piece.as_str()).then_some(""),
+                (false, false) => rest.find(piece.as_str()).map(|at| &rest[at + piece.len()..]),
+            });
+        }
+        prop_assert_eq!(pattern.fits(Some(&name)), rest.is_some());
+    }
+
+    #[test]
+    fn every_subset_of_tasks_is_judged_without_a_panic(tasks in tasks().prop_flat_map(|t| { let n = t.len(); subsequence(t, 0..=n) }), seconds in any::<i32>()) {
+        let now = Timestamp::from_second(i64::from(seconds)).unwrap();
+        for w in assess(&january(Kind::Month), &tasks, now, &HORIZON).windows {
+            prop_assert!(!words::why(&w).is_empty());
+            prop_assert!(words::advice(&w, Export::UsageDetail, None, now).len() <= w.undelivered.len() + w.to_create.len());
+        }
+    }
+}
