@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use url::{Host, Url};
 
 use super::{
-    Account, CredentialSource,
+    Account, CredentialSource, expect,
     reader::{Section, did_you_mean},
 };
 use crate::model::task::{AccountName, Export};
@@ -59,8 +59,9 @@ fn account(mut s: Section<'_>, before: &[Account]) -> Option<Account> {
         if exports.is_empty() { Err(format!("is empty; allowed: one or both of {EXPORTS}")) } else { Ok(exports) }
     });
     let credentials = credentials(s.section("credentials"));
+    let expect = expect::expectations(s.sections("expect").unwrap_or_default(), &exports);
     s.finish_with(pasted_secret);
-    Some(Account { name: name?, endpoint: endpoint?, exports, credentials })
+    Some(Account { name: name?, endpoint: endpoint?, exports, credentials, expect })
 }
 
 const EXPORTS: &str = "[\"usage-detail\", \"usage\"]";

@@ -7,6 +7,7 @@
 mod account;
 mod environment;
 mod error;
+mod expect;
 mod load;
 mod reader;
 mod sections;
@@ -25,7 +26,10 @@ pub use self::{
     error::{ConfigError, Place, Problem},
     units::{parse_duration, parse_size, show_duration, show_size},
 };
-use crate::model::task::{AccountName, Export};
+use crate::model::{
+    task::{AccountName, Export},
+    window::Expectation,
+};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -166,6 +170,8 @@ pub struct Account {
     pub exports: Vec<Export>,
     /// Where its keys come from.
     pub credentials: CredentialSource,
+    /// The windows that there shall be; no two have the same export, kind and name.
+    pub expect: Vec<Expectation>,
 }
 
 /// `[account.credentials]`

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use super::*;
 
 mod accounts;
+mod expect;
 
 const MINIMAL: &str = "[[account]]\n";
 
@@ -39,6 +40,8 @@ fn the_shipped_default_file_says_what_is_built_in() {
     assert_eq!(parse(&default_toml()).unwrap(), built_in);
     let mut shown = parse(&uncommented(&default_toml())).unwrap();
     assert_eq!(shown.http.take(), Some(Http { listen: "127.0.0.1:9469".parse().unwrap() }));
+    let expected = shown.accounts[0].expect.pop().unwrap();
+    assert_eq!(expected, parse("[[account]]\n[[account.expect]]\nfrom = '2026-01'\n").unwrap().accounts[0].expect[0]);
     assert_eq!(shown, built_in);
 }
 
@@ -57,6 +60,7 @@ fn the_shipped_default_file_mentions_every_key() {
         ("[http]", "[http]"),
         ("[[account]]", "[[account]]"),
         ("[[account]]\n[account.credentials]", "[account.credentials]"),
+        ("[[account]]\n[[account.expect]]", "[[account.expect]]"),
         ("[[account]]\n[account.credentials]\nsource='files'", "[account.credentials]"),
         ("[[account]]\n[account.credentials]\nsource='profile'", "[account.credentials]"),
     ] {
