@@ -7,6 +7,7 @@
 //!               ├─> assembly ──┤
 //!               │              └──> fetch ─┬──> egress
 //!               │                          └──> store
+//!               ├─> completeness ─> store   (the commands that show windows)
 //!               └─> store, fetch            (the commands that inspect, retry and verify)
 //!
 //!  assembly makes the parts: clients (cdn, credentials, egress), pollers (poll), the queue (fetch); once only runs them
@@ -36,6 +37,7 @@ pub mod assembly;
 pub mod cdn;
 pub mod cli;
 pub mod clock;
+pub mod completeness;
 pub mod config;
 pub mod credentials;
 pub mod daemon;

@@ -17,6 +17,7 @@ mod probe;
 mod publish;
 mod together;
 mod waiting;
+mod windows;
 
 use std::{path::PathBuf, sync::Arc};
 

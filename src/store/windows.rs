@@ -1,0 +1,147 @@
+//! What completeness is judged by: a listing's tasks with their downloads and files, read at once.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Store, StoreError, text};
+use crate::model::{
+    download::{DownloadState, Reason},
+    task::{ListingKey, Status, TaskId},
+    window::{DownloadFacts, FileFacts, TaskFacts},
+};
+
+/// Tasks read at a time: some 2 MB of JSON.
+const PAGE: i64 = 8_192;
+
+/// The tasks of a listing after an id whose present or earlier ranges may reach beyond a time; a range that is not known
+/// may. One JSON text a page, since a row that is handed over by itself costs as much as ten that are not.
+const TASKS: &str = "SELECT json_group_array(json_array(task_id, name, status, created_at, first_seen_at, range_start, range_end,
+            unlisted_at, state, reason, reissued_at IS NOT NULL, path, sha256))
+     FROM (SELECT t.task_id, t.name, t.status, t.created_at, t.first_seen_at, t.range_start, t.range_end, t.unlisted_at, d.state,
+                  d.reason, d.reissued_at, d.path, d.sha256
+           FROM tasks AS t
+           LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
+           WHERE t.account = ?1 AND t.export = ?2 AND t.task_id > ?3
+             AND (t.range_start IS NULL OR t.range_end IS NULL OR t.range_end >= ?4 OR d.reissued_at IS NOT NULL
+                  OR EXISTS (SELECT 1 FROM files AS f WHERE f.account = t.account AND f.export = t.export
+                               AND f.task_id = t.task_id AND f.revision > 1))
+           ORDER BY t.task_id LIMIT ?5)";
+
+/// Every revision of the tasks that have several: of the others `downloads` repeats the only one. The inner statement reads
+/// nothing but the index.
+const REVISIONS: &str = "SELECT json_group_array(json_array(task_id, revision, path, sha256))
+     FROM (SELECT f.task_id, f.revision, f.path, f.sha256
+           FROM files AS f
+           WHERE f.account = ?1 AND f.export = ?2
+             AND f.task_id IN (SELECT g.task_id FROM files AS g WHERE g.account = ?1 AND g.export = ?2 AND g.revision > 1)
+           ORDER BY f.task_id, f.revision)";
+
+/// A row of [`TASKS`], an array in this order.
+#[derive(Deserialize)]
+struct TaskRow<'a> {
+    task_id: String,
+    name: Option<String>,
+    status: String,
+    created_at: Option<&'a str>,
+    first_seen_at: &'a str,
+    range_start: Option<&'a str>,
+    range_end: Option<&'a str>,
+    unlisted_at: Option<&'a str>,
+    state: Option<&'a str>,
+    reason: Option<&'a str>,
+    reissued: u8,
+    path: Option<String>,
+    sha256: Option<String>,
+}
+
+/// A row of [`REVISIONS`], an array in this order.
+#[derive(Deserialize)]
+struct RevisionRow {
+    task_id: String,
+    revision: u32,
+    path: String,
+    sha256: String,
+}
+
+impl Store {
+    /// What is known of the tasks of a listing whose ranges may reach beyond `since`, in no order: some 2 µs a task.
+    ///
+    /// # Errors
+    /// When the database fails, or holds what this program does not write.
+    pub async fn window_facts(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<TaskFacts>, StoreError> {
+        let mut revisions = self.revisions(listing).await?;
+        let (mut facts, mut after) = (Vec::new(), String::new());
+        // Ids rise from page to page, so this ends.
+        loop {
+            let page: String = sqlx::query_scalar(TASKS)
+                .bind(listing.account.as_str())
+                .bind(listing.export.as_str())
+                .bind(&after)
+                .bind(text(Some(since)))
+                .bind(PAGE)
+                .fetch_one(&self.readers)
+                .await
+                .map_err(self.sql("read the tasks of a listing with their files"))?;
+            let rows: Vec<TaskRow<'_>> = serde_json::from_str(&page).map_err(|e| self.inconsistent("tasks", e))?;
+            let Some(last) = rows.last() else { break };
+            last.task_id.clone_into(&mut after);
+            let is_last = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            for row in rows {
+                let known = revisions.remove(&row.task_id);
+                facts.push(self.facts(row, known)?);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(facts)
+    }
+
+    async fn revisions(&self, listing: &ListingKey) -> Result<BTreeMap<String, Vec<FileFacts>>, StoreError> {
+        let text: String = sqlx::query_scalar(REVISIONS)
+            .bind(listing.account.as_str())
+            .bind(listing.export.as_str())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.sql("read the revisions of a listing"))?;
+        let rows: Vec<RevisionRow> = serde_json::from_str(&text).map_err(|e| self.inconsistent("files", e))?;
+        let mut revisions: BTreeMap<String, Vec<FileFacts>> = BTreeMap::new();
+        for RevisionRow { task_id, revision, path, sha256 } in rows {
+            revisions.entry(task_id).or_default().push(FileFacts { revision, path, sha256 });
+        }
+        Ok(revisions)
+    }
+
+    fn facts(&self, row: TaskRow<'_>, revisions: Option<Vec<FileFacts>>) -> Result<TaskFacts, StoreError> {
+        let at = |column, text: Option<&str>| {
+            text.map(|t| t.parse::<Timestamp>().map_err(|e| self.inconsistent(column, e))).transpose()
+        };
+        let state = row.state.map(|word| {
+            DownloadState::from_word(word).ok_or_else(|| self.inconsistent("downloads.state", format!("{word:?}")))
+        });
+        let download = state.transpose()?.map(|state| DownloadFacts {
+            state,
+            reason: row.reason.and_then(Reason::from_word),
+            reissued: row.reissued != 0,
+        });
+        let only = || row.path.zip(row.sha256).map(|(path, sha256)| FileFacts { revision: 1, path, sha256 });
+        let range = at("tasks.range_start", row.range_start)?.zip(at("tasks.range_end", row.range_end)?);
+        let first_seen_at = at("tasks.first_seen_at", Some(row.first_seen_at))?;
+        Ok(TaskFacts {
+            id: self.word("tasks.task_id", TaskId::parse(&row.task_id))?,
+            name: row.name,
+            status: self.word("tasks.status", Status::parse(&row.status))?,
+            created_at: at("tasks.created_at", row.created_at)?,
+            first_seen_at: first_seen_at.unwrap_or(Timestamp::MIN),
+            range,
+            unlisted_at: at("tasks.unlisted_at", row.unlisted_at)?,
+            download,
+            files: revisions.unwrap_or_else(|| only().into_iter().collect()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
