@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use cdn_usaged::model::{
     download::{AttemptResult, DownloadState, Reason, VerifiedBy},
     why::Verdict,
+    window::State,
 };
 
 fn read(path: &str) -> String {
@@ -37,6 +38,11 @@ fn every_reason_result_and_state_is_explained() {
     assert_named(results.iter().map(|r| r.as_str()), 5);
     assert_named(verified.iter().map(|v| v.as_str()), 3);
     assert_named(Verdict::ALL.iter().map(|v| v.as_str()), 18);
+}
+
+#[test]
+fn every_state_of_a_window_is_explained() {
+    assert_named(State::ALL.iter().map(|s| s.as_str()), 7);
 }
 
 #[test]

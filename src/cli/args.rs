@@ -106,6 +106,23 @@ pub(crate) enum Command {
         after_help = "Example:\n  cdn-usaged files --after 1200 --json"
     )]
     Files(FilesArgs),
+    /// Show the expected months and days that are not archived, and what to do about each
+    #[command(
+        long_about = "Show the expected months and days that are not archived, and what to do about each.\n\n\
+            What is expected is in [[account.expect]] of the configuration. Read-only: an export that lacks is named with the \
+            parameters to create it with.",
+        after_help = "Exit status 1 when a window is overdue, else 0: fit for cron.\n\
+            Example:\n  cdn-usaged gaps --json"
+    )]
+    Gaps(GapsArgs),
+    /// Show the state of every expected month and day at a glance
+    #[command(
+        long_about = "Show the state of every expected month and day at a glance.\n\n\
+            A row for each year of months, or each month of days; a shape for each state, which the last line explains. \
+            --json prints every window with the files that count.",
+        after_help = "Example:\n  cdn-usaged calendar --account main --since 2025-01-01"
+    )]
+    Calendar(CalendarArgs),
     /// Put downloads back into the queue, also while the daemon runs
     #[command(long_about = "Put downloads back into the queue, also while the daemon runs.\n\n\
             A stored task's file is fetched again only if it is missing or damaged; a damaged one is first moved to \
@@ -251,6 +268,35 @@ pub(crate) struct FilesArgs {
     /// Show times in UTC
     #[arg(long)]
     pub utc: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GapsArgs {
+    /// Only this account
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Only this export
+    #[arg(long, value_enum)]
+    pub export: Option<ExportArg>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CalendarArgs {
+    /// Only this account
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Only this export
+    #[arg(long, value_enum)]
+    pub export: Option<ExportArg>,
+    /// Only windows that begin on this day or later, such as 2026-01-31; by default those of the last twelve months
+    #[arg(long, value_name = "DAY")]
+    pub since: Option<String>,
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,

@@ -2,10 +2,12 @@
 
 mod args;
 mod around;
+mod calendar;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod files;
+mod gaps;
 mod history;
 mod once;
 mod output;
@@ -20,6 +22,8 @@ mod task_ref;
 mod tasks;
 mod verify;
 mod why;
+mod window_json;
+mod windows;
 
 #[cfg(test)]
 mod golden_tests;
@@ -174,6 +178,8 @@ fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Sig
             Command::History(args) => history::run(&config, &args).await,
             Command::Why(args) => why::run(&config, &args).await,
             Command::Files(args) => files::run(&config, &args).await,
+            Command::Gaps(args) => gaps::run(&config, &args).await,
+            Command::Calendar(args) => calendar::run(&config, &args).await,
             Command::Retry(args) => retry::run(&cli.config, &config, &args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
             #[cfg(feature = "demo")]

@@ -9,7 +9,7 @@ use super::{
     screen::Screen,
     table::{self, Cell, Column},
 };
-use crate::text;
+use crate::{model::window::State, text};
 
 /// The text of the failure that a closed pipe leads to; never shown.
 pub(super) const BROKEN_PIPE: &str = "standard output was closed";
@@ -58,6 +58,42 @@ pub(crate) struct Out {
     screen: Screen,
 }
 
+/// A piece of a line, which may have a colour. The words alone say everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    text: String,
+    state: Option<State>,
+}
+
+impl Piece {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), state: None }
+    }
+
+    /// In the colour of a state.
+    pub(crate) fn state(state: State, text: impl Into<String>) -> Self {
+        Self { text: text.into(), state: Some(state) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The colour of a state, as the terminal's own palette has it.
+const fn colour(state: State) -> &'static str {
+    match state {
+        State::Archived => "32",
+        State::Restated => "36",
+        State::Pending => "34",
+        State::Missing => "39",
+        State::Failed => "35",
+        State::Overdue => "1;31",
+        State::BeyondReach => "2",
+    }
+}
+
 impl Out {
     /// In local time.
     pub(crate) fn new() -> Self {
@@ -72,6 +108,20 @@ impl Out {
     /// Where it is shown.
     pub(crate) const fn screen(&self) -> &Screen {
         &self.screen
+    }
+
+    /// One line of pieces, coloured on a terminal, without blanks at its end.
+    pub(crate) fn pieces(&mut self, pieces: &[Piece]) -> Result<(), Failure> {
+        let used = pieces.iter().rposition(|piece| !piece.text.trim_end().is_empty()).map_or(0, |last| last + 1);
+        for (i, piece) in pieces[..used].iter().enumerate() {
+            let shown = text::visible(if i + 1 == used { piece.text.trim_end() } else { &piece.text });
+            match piece.state.filter(|_| self.screen.colours) {
+                Some(state) => write!(self.writer, "\u{1b}[{}m{shown}\u{1b}[0m", colour(state)),
+                None => write!(self.writer, "{shown}"),
+            }
+            .map_err(failure)?;
+        }
+        writeln!(self.writer).map_err(failure)
     }
 
     /// One line of text, with control characters from the network made visible.

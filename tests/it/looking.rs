@@ -232,6 +232,7 @@ async fn an_account_that_was_taken_out_of_the_configuration_keeps_its_rows_and_i
 async fn control_characters_from_the_network_never_reach_a_terminal() {
     let mut world = World::start().await;
     world.set_exports("main", &[DETAIL, USAGE]);
+    world.expect("main", "from = \"2018-08\"");
     let nasty = "a\u{1b}[2J\n\u{7f}\u{9b}31m\u{202e}evil\u{2066}\u{2028}z\r";
     for export in [DETAIL, USAGE] {
         let task = TaskSpec::default().with_id(format!("id{nasty}")).with_name(nasty);
@@ -272,6 +273,9 @@ async fn control_characters_from_the_network_never_reach_a_terminal() {
         &["retry", &qualified, "--json"],
         &["retry", &id],
         &["verify", "--json"],
+        &["gaps"],
+        &["gaps", "--json"],
+        &["calendar", "--since", "2018-01-01", "--json"],
     ] {
         runs.push(world.run(command).await);
     }

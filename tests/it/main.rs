@@ -46,3 +46,5 @@ mod stops;
 mod sweeps;
 #[cfg(test)]
 mod whole;
+#[cfg(test)]
+mod windows;

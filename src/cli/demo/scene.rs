@@ -88,6 +88,13 @@ exports = ["usage-detail", "usage"]
 source = "files"
 access_key_id_file = "{dir}/keys/main-id"
 access_key_secret_file = "{dir}/keys/main-secret"
+[[account.expect]]
+name = "traffic*"
+type = "flow"
+from = "2026-06"
+[[account.expect]]
+export = "usage"
+from = "2026-07"
 
 [[account]]
 name = "branch"
@@ -97,6 +104,9 @@ source = "files"
 access_key_id_file = "{dir}/keys/branch-id"
 access_key_secret_file = "{dir}/keys/branch-secret"
 security_token_file = "{dir}/keys/branch-token"
+[[account.expect]]
+window = "day"
+from = "2026-08-01"
 "#
     )
 }

@@ -56,6 +56,8 @@ struct Account {
     has_token: bool,
     /// Where this one is asked, if not where all are.
     endpoint: Option<String>,
+    /// The lines of each `[[account.expect]]`.
+    expect: Vec<String>,
 }
 
 /// Everything that a test needs; gone when it is dropped.
@@ -115,6 +117,7 @@ impl World {
             exports: exports.to_vec(),
             has_token: keys.security_token.is_some(),
             endpoint: None,
+            expect: Vec::new(),
         });
         self.cloud.add_account(keys);
     }
@@ -148,6 +151,11 @@ impl World {
     /// Which exports of an account are collected.
     pub fn set_exports(&mut self, name: &str, exports: &[Export]) {
         self.accounts.iter_mut().filter(|a| a.name == name).for_each(|a| a.exports = exports.to_vec());
+    }
+
+    /// Adds an `[[account.expect]]` to an account, in TOML.
+    pub fn expect(&mut self, name: &str, lines: &str) {
+        self.accounts.iter_mut().filter(|a| a.name == name).for_each(|a| a.expect.push(lines.to_owned()));
     }
 
     /// Sets a key, `section.key`, to a TOML value.
@@ -218,6 +226,9 @@ impl World {
             );
             if account.has_token {
                 let _ = writeln!(text, "security_token_file = {:?}", file("token"));
+            }
+            for lines in &account.expect {
+                let _ = writeln!(text, "[[account.expect]]\n{lines}");
             }
         }
         let path = self.path().join("config.toml");

@@ -1,0 +1,66 @@
+//! What the commands that show windows have in common.
+
+use std::collections::BTreeMap;
+
+use super::{Failure, args::ExportArg};
+use crate::{
+    completeness::Expected,
+    config::Config,
+    model::window::{Kind, State, WindowState},
+    text::visible,
+};
+
+/// Said where no account has an expectation.
+pub(super) const NOTHING_EXPECTED: &str =
+    "nothing is expected: say what shall be there in [[account.expect]], as config/default.toml shows";
+
+/// The configuration with the expectations of one account or export alone.
+pub(super) fn chosen(config: &Config, account: Option<&str>, export: Option<ExportArg>) -> Result<Config, Failure> {
+    let mut config = config.clone();
+    if let Some(name) = account {
+        let names: Vec<_> = config.accounts.iter().map(|a| a.name.to_string()).collect();
+        config.accounts.retain(|a| a.name.as_str() == name);
+        if config.accounts.is_empty() {
+            // A slip of the pen must not look like completeness.
+            return Err(Failure::usage(format!(
+                "--account {}: no such account is configured; there are: {}",
+                visible(name),
+                names.join(", ")
+            )));
+        }
+    }
+    for account in &mut config.accounts {
+        account.expect.retain(|e| export.is_none_or(|export| e.export.as_str() == export.as_str()));
+    }
+    Ok(config)
+}
+
+/// Every window with its expectation.
+pub(super) fn all(expected: &[Expected]) -> impl Iterator<Item = (&Expected, &WindowState)> {
+    expected.iter().flat_map(|e| e.assessed.windows.iter().map(move |w| (e, w)))
+}
+
+/// A state for people.
+pub(super) const fn word(state: State) -> &'static str {
+    match state {
+        State::BeyondReach => "beyond reach",
+        _ => state.as_str(),
+    }
+}
+
+/// What a row of windows is called: `main/usage-detail "traffic*" `.
+pub(super) fn title(expected: &Expected, kind: Option<Kind>) -> String {
+    let name = &expected.expectation.name;
+    let name = if name.is_any() { String::new() } else { format!("{:?} ", name.as_str()) };
+    let kind = kind.map_or_else(String::new, |kind| format!("{} ", kind.as_str()));
+    format!("{} {kind}{name}", expected.listing)
+}
+
+/// `30 archived, 1 overdue`.
+pub(super) fn counts(counts: &BTreeMap<State, u64>) -> String {
+    let shown: Vec<_> = counts.iter().map(|(state, n)| format!("{n} {}", word(*state))).collect();
+    if shown.is_empty() { "none has ended".to_owned() } else { shown.join(", ") }
+}
+
+#[cfg(test)]
+pub(super) mod sample;

@@ -1,0 +1,137 @@
+//! Whether every window is there: `gaps` and `calendar`.
+
+use cloudsim::{Object, TaskSpec};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::common::{DETAIL, MAIN, World, csv_path};
+
+/// What every task of these tests is of, unless it says otherwise: August 2018 in Beijing, long beyond reach.
+const EXPECT: &str = "from = \"2018-08\"\nname = \"traffic*\"\ntype = \"flow\"\ndue = \"0s\"";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn add(world: &World, id: &str, name: &str, range: Option<(&str, &str)>) {
+    let mut spec = TaskSpec::default().with_id(id).with_name(name).with_object(Object::csv(3));
+    if let Some((start, end)) = range {
+        spec = spec.with_range(at(start), at(end));
+    }
+    world.cloud.add_task(MAIN, DETAIL, spec);
+}
+
+/// From the end of August 2018 until after these tests.
+const LATER: (&str, &str) = ("2018-08-31T16:00:00Z", "2098-12-31T15:59:59Z");
+
+fn states(rows: &[Value]) -> Vec<(&str, &str)> {
+    rows.iter().map(|r| (r["date"].as_str().unwrap(), r["state"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn what_lacks_is_said_until_it_is_archived() {
+    let mut world = World::start().await;
+    world.expect("main", EXPECT);
+    add(&world, "one", "traffic, August", None);
+    world.once(0).await;
+    let run = world.run(&["gaps", "--json"]).await.expect(1);
+    assert_eq!(run.complaint(), "", "the exit status says it");
+    let rows = run.rows();
+    assert_eq!(states(&rows)[0], ("2018-09", "beyond_reach"), "August is archived, and no gap");
+    let last = rows.last().unwrap();
+    assert_eq!(
+        (&last["state"], &last["export"], &last["window"]),
+        (&"overdue".into(), &"usage-detail".into(), &"month".into())
+    );
+    let create = &last["create"][0];
+    assert_eq!((&create["Action"], &create["Type"]), (&"CreateUsageDetailDataExportTask".into(), &"flow".into()));
+    let times = [&create["StartTime"], &create["EndTime"]].map(|t| t.as_str().unwrap());
+    assert!(times[0].ends_with("T16:00:00Z") && times[1].ends_with("T15:59:59Z"), "{create}");
+
+    // Requests are something else.
+    add(&world, "two", "requests, all", Some(LATER));
+    world.once(0).await;
+    assert_eq!(world.run(&["gaps", "--json"]).await.expect(1).rows(), rows);
+    add(&world, "three", "traffic, all", Some(LATER));
+    world.once(0).await;
+    assert_eq!(world.run(&["gaps", "--json"]).await.expect(0).stdout, "");
+    let text = world.run(&["gaps"]).await.expect(0).stdout;
+    assert!(text.ends_with(" archived\n") && text.lines().count() == 1, "{text}");
+}
+
+#[tokio::test]
+async fn the_commands_agree_on_every_window_and_look_beside_the_daemon() {
+    let mut world = World::start().await;
+    world.expect("main", EXPECT);
+    world.expect("main", "from = \"2018-08-30\"\nwindow = \"day\"\ntime_zone = \"UTC\"");
+    add(&world, "one", "traffic, August", None);
+    add(&world, "odd", "traffic", Some((LATER.1, LATER.0)));
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 2).await;
+    let all = world.run(&["calendar", "--since", "2018-01-01", "--json"]).await.expect(0).rows();
+    let gaps = world.run(&["gaps", "--json"]).await.expect(1).rows();
+    assert!(all.len() > 2000 && gaps.len() > 2000, "{} {}", all.len(), gaps.len());
+    let is_gap = |row: &&Value| !["archived", "restated"].contains(&row["state"].as_str().unwrap());
+    // What of a window is lost moves on hour by hour, and an hour may end between the two; the last day may, too.
+    let lasting =
+        |row: &Value| ["date", "window", "state", "lacking", "due_at", "undelivered"].map(|key| row[key].clone());
+    let expected: Vec<_> = all.iter().filter(is_gap).map(lasting).take(2000).collect();
+    assert_eq!(expected, gaps.iter().map(lasting).take(2000).collect::<Vec<_>>());
+    assert_eq!(all[0]["counts"][0]["path"], csv_path("one"));
+    assert_eq!(all[0]["range_end"], "2018-08-31T15:59:59.000Z");
+    let days: Vec<&Value> = all.iter().filter(|r| r["window"] == "day").take(3).collect();
+    assert_eq!(days[0]["state"], "archived");
+    // The month ends eight hours before the day does.
+    assert_eq!((&days[1]["date"], &days[1]["state"]), (&"2018-08-31".into(), &"beyond_reach".into()));
+    assert_eq!(days[1]["lacking"][0]["range_start"], "2018-08-31T16:00:00.000Z");
+    let text = world.run(&["gaps"]).await.expect(1).stdout;
+    assert!(text.contains("note: task main/usage-detail/odd has a range that is none"), "{text}");
+    let picture = world.run(&["calendar", "--since", "2018-01-01"]).await.expect(0).stdout;
+    let row = format!("  2018     {}#   x   x   x   x\n", " ".repeat(4 * 7));
+    assert!(picture.contains(&row), "{picture}");
+    assert!(!picture.contains('\u{1b}'), "no colours in a pipe");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_expected_is_said_and_a_wrong_name_is_refused() {
+    let world = World::start().await;
+    world.once(0).await;
+    for command in ["gaps", "calendar"] {
+        let run = world.run(&[command]).await.expect(0);
+        assert!(run.stdout.contains("[[account.expect]]"), "{run}");
+        assert_eq!(world.run(&[command, "--json"]).await.expect(0).stdout, "");
+        let run = world.run(&[command, "--account", "mian"]).await.expect(2);
+        assert!(run.complaint().contains("no such account is configured; there are: main"), "{run}");
+    }
+    let run = world.run(&["calendar", "--since", "lately"]).await.expect(2);
+    assert!(run.complaint().contains("--since lately: write a day such as 2026-01-31"), "{run}");
+}
+
+#[tokio::test]
+async fn only_the_account_and_the_export_that_are_asked_for_are_shown() {
+    let mut world = World::start().await;
+    world.set_exports("main", &[DETAIL, crate::common::USAGE]);
+    world.add_account("branch", cloudsim::AccountSpec::new("LTAIbranch", "secret-of-branch"), &[DETAIL]);
+    world.expect("main", "from = \"2020-01\"");
+    world.expect("main", "from = \"2020-01\"\nexport = \"usage\"");
+    world.expect("branch", "from = \"2020-01\"");
+    world.once(0).await;
+    let shown = async |args: &[&str]| {
+        let args: Vec<&str> = ["gaps", "--json"].into_iter().chain(args.iter().copied()).collect();
+        let mut of: Vec<_> = world
+            .run(&args)
+            .await
+            .expect(1)
+            .rows()
+            .iter()
+            .map(|r| format!("{}/{}", r["account"], r["export"]))
+            .collect();
+        of.dedup();
+        of.join(" ").replace('"', "")
+    };
+    assert_eq!(shown(&[]).await, "main/usage-detail main/usage branch/usage-detail");
+    assert_eq!(shown(&["--account", "branch"]).await, "branch/usage-detail");
+    assert_eq!(shown(&["--export", "usage"]).await, "main/usage");
+    assert_eq!(shown(&["--account", "main", "--export", "usage-detail"]).await, "main/usage-detail");
+}
