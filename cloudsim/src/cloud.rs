@@ -5,9 +5,10 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     account::{AccountSpec, Accounts, Keys},
@@ -20,6 +21,7 @@ use crate::{
     lock,
     object::Object,
     oss::link,
+    role::{RoleSpec, Sts, StsCall, StsFault},
     script::{CallFacts, GetFacts, Script},
     settings::Settings,
     task::{Export, LinkStyle, TaskSpec},
@@ -49,6 +51,7 @@ struct Inner {
     limits: Limits,
     history: History,
     hook: Mutex<Option<Hook>>,
+    sts: Mutex<Sts>,
 }
 
 /// An object that was put.
@@ -73,6 +76,7 @@ impl Cloud {
             limits: Limits::default(),
             history: History::default(),
             hook: Mutex::default(),
+            sts: Mutex::default(),
         }))
     }
 
@@ -126,6 +130,52 @@ impl Cloud {
 
     pub(crate) fn keys(&self, access_key_id: &str) -> Option<Keys> {
         lock(&self.0.accounts).find(access_key_id).cloned()
+    }
+
+    /// Temporary keys of an account, good for so long from now.
+    pub(crate) fn issue(&self, account: usize, lifetime: Duration) -> AccountSpec {
+        let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
+        let end = self.0.clock.now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
+        let keys = AccountSpec::new(
+            format!("STS.Nissued{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff),
+            format!("issued-secret-{:032x}", rand::random::<u128>()),
+        )
+        .with_token(format!("CAISissued/{:032x}+{:032x}==", rand::random::<u128>(), rand::random::<u128>()))
+        .with_token_expiry(end);
+        lock(&self.0.accounts).put(keys.clone(), account);
+        keys
+    }
+
+    pub(crate) fn owner(&self, access_key_id: &str) -> usize {
+        lock(&self.0.accounts).owner_or_new(access_key_id)
+    }
+
+    pub(crate) fn sts<T>(&self, work: impl FnOnce(&mut Sts) -> T) -> T {
+        work(&mut lock(&self.0.sts))
+    }
+
+    /// Adds a role that STS hands out keys for; one of the same name goes.
+    pub fn add_role(&self, role: RoleSpec) {
+        self.sts(|sts| {
+            sts.roles.retain(|known| known.arn != role.arn);
+            sts.roles.push(role);
+        });
+    }
+
+    /// Scripts a fault for the next `times` calls of an operation of STS.
+    pub fn script_sts(&self, action: &str, fault: StsFault, times: u32) {
+        self.sts(|sts| sts.script.push((action.to_owned(), fault, times)));
+    }
+
+    /// Forgets the faults of STS that have not happened yet.
+    pub fn clear_sts_script(&self) {
+        self.sts(|sts| sts.script.clear());
+    }
+
+    /// The calls of STS, oldest first.
+    #[must_use]
+    pub fn sts_calls(&self) -> Vec<StsCall> {
+        self.sts(|sts| sts.calls.clone())
     }
 
     fn with_listing<T>(&self, access_key_id: &str, export: Export, work: impl FnOnce(&mut Listing) -> T) -> T {

@@ -49,6 +49,13 @@ pub struct GatewayCall {
     pub request_id: String,
 }
 
+impl GatewayCall {
+    /// The product that its operation belongs to, as RAM calls it.
+    pub(crate) fn product(&self) -> &'static str {
+        if self.export.is_some() { "cdn" } else { "sts" }
+    }
+}
+
 /// A request to the object store.
 #[derive(Debug, Clone)]
 pub struct OssCall {

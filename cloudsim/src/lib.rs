@@ -1,4 +1,5 @@
-//! A simulator of the Alibaba Cloud CDN gateway (RPC API, version 2018-05-10) and of OSS, for tests and demonstrations.
+//! A simulator of the Alibaba Cloud CDN gateway (RPC API, version 2018-05-10), of STS and of OSS, for tests and
+//! demonstrations. The gateway's port answers for STS too.
 //!
 //! It shares no code with the client it is meant for, so that it can catch the client's mistakes: it recomputes every
 //! signature from the bytes on the wire, keeps a clock of its own, remembers nonces, lets links expire and ignores
@@ -28,8 +29,10 @@ mod history;
 mod http;
 mod limits;
 mod listing;
+mod metadata;
 mod object;
 mod oss;
+mod role;
 mod script;
 mod settings;
 mod task;
@@ -50,7 +53,9 @@ pub use clock::SimClock;
 pub use cloud::Cloud;
 pub use fault::{ApiError, ErrorFormat, GatewayFault, GatewayMatch, OssFault, OssMatch};
 pub use history::{GatewayCall, OssCall};
+pub use metadata::{Metadata, MetadataCall, MetadataFault, MetadataSettings};
 pub use object::{EtagMode, Object};
+pub use role::{RoleSpec, StsCall, StsFault};
 pub use settings::{EmptyShape, IdType, Knobs, Layout, Missing, Order, Oversize, PastEnd, Settings};
 pub use task::{Export, LinkMode, LinkStyle, TaskSpec};
 

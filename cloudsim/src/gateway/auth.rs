@@ -35,6 +35,11 @@ pub(super) fn authenticate(cloud: &Cloud, request: &Request, envelope: &Envelope
     if version != VERSION {
         return Err(refuse("NoSuchVersion", 400, format!("The specified version {version} does not exist.")));
     }
+    authenticate_caller(cloud, request, envelope)
+}
+
+/// The same, whatever the operation is.
+pub(super) fn authenticate_caller(cloud: &Cloud, request: &Request, envelope: &Envelope) -> Result<Keys, Refusal> {
     if envelope.protocol == Protocol::Unclear {
         let text = "The request must be signed in exactly one of the two ways.";
         return Err(refuse("IncompleteSignature", 400, text));
@@ -64,12 +69,12 @@ pub(super) fn authenticate(cloud: &Cloud, request: &Request, envelope: &Envelope
     Ok(keys)
 }
 
-fn required<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str, Refusal> {
+pub(super) fn required<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str, Refusal> {
     let missing = || refuse(format!("Missing{name}"), 400, format!("{name} is mandatory for this action."));
     value.as_deref().filter(|text| !text.is_empty()).ok_or_else(missing)
 }
 
-fn check_date(cloud: &Cloud, date: &str) -> Result<(), Refusal> {
+pub(super) fn check_date(cloud: &Cloud, date: &str) -> Result<(), Refusal> {
     let Some(date) = parse_iso_seconds(date) else {
         let text = "Specified time stamp or date value is not well formatted.";
         return Err(refuse("InvalidTimeStamp.Format", 400, text));

@@ -5,6 +5,7 @@ mod envelope;
 mod operations;
 mod refusal;
 mod render;
+mod sts;
 
 use bytes::Bytes;
 
@@ -38,15 +39,26 @@ impl Handler for Gateway {
         let envelope = Envelope::read(&request);
         let mut call = envelope.record(&request, instant(), cloud.clock().now());
         let host = request.header("host").and_then(|host| host.split(':').next()).unwrap_or("");
-        let answer = match answer(cloud, &request, &envelope, &mut call) {
+        // One door for both services: which of them is called stands in the operation.
+        let is_sts = sts::knows(&call.action);
+        let found = if is_sts {
+            sts::answer(cloud, &request, &envelope, &mut call)
+        } else {
+            answer(cloud, &request, &envelope, &mut call)
+        };
+        let answer = match found {
             Ok(answer) => answer,
             Err(error) => {
                 call.outcome.clone_from(&error.code);
-                Answer::Reply(refusal::reply(&error, envelope.json, host, &call.request_id))
+                Answer::Reply(refusal::reply(&error, envelope.json, host, &call))
             }
         };
         let answer = dress(cloud, answer, &mut call);
-        cloud.history().gateway(call);
+        if is_sts {
+            sts::record(cloud, &request, &envelope, call);
+        } else {
+            cloud.history().gateway(call);
+        }
         answer
     }
 }

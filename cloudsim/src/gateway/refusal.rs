@@ -2,6 +2,7 @@
 
 use crate::{
     fault::{ApiError, ErrorFormat},
+    history::GatewayCall,
     http::Reply,
     text::{json_string, xml_escape},
 };
@@ -15,13 +16,14 @@ pub(super) fn refuse(code: impl Into<String>, status: u16, message: impl Into<St
 }
 
 /// The error as an answer.
-pub(super) fn reply(error: &ApiError, json: bool, host: &str, request_id: &str) -> Reply {
+pub(super) fn reply(error: &ApiError, json: bool, host: &str, call: &GatewayCall) -> Reply {
+    let request_id = &call.request_id;
     let format = match error.format {
         ErrorFormat::AsAsked if json => ErrorFormat::Json,
         ErrorFormat::AsAsked => ErrorFormat::Xml,
         other => other,
     };
-    let recommend = format!("https://api.aliyun.com/troubleshoot?q={}&product=Cdn&requestId={request_id}", error.code);
+    let recommend = format!("https://api.aliyun.com/troubleshoot?q={}&requestId={request_id}", error.code);
     let (text, content_type) = match format {
         ErrorFormat::Xml | ErrorFormat::AsAsked => {
             let text = format!(
@@ -35,7 +37,7 @@ pub(super) fn reply(error: &ApiError, json: bool, host: &str, request_id: &str) 
             (text, "text/xml;charset=utf-8")
         }
         ErrorFormat::Json | ErrorFormat::JsonLower => {
-            let text = json_error(error, host, request_id, &recommend, format == ErrorFormat::JsonLower);
+            let text = json_error(error, host, call, &recommend, format == ErrorFormat::JsonLower);
             (text, "application/json;charset=utf-8")
         }
         ErrorFormat::Html => {
@@ -55,7 +57,7 @@ pub(super) fn reply(error: &ApiError, json: bool, host: &str, request_id: &str) 
     reply
 }
 
-fn json_error(error: &ApiError, host: &str, request_id: &str, recommend: &str, lower: bool) -> String {
+fn json_error(error: &ApiError, host: &str, call: &GatewayCall, recommend: &str, lower: bool) -> String {
     let name = |name: &str| {
         let mut name = name.to_owned();
         if lower && let Some(first) = name.get_mut(..1) {
@@ -64,18 +66,18 @@ fn json_error(error: &ApiError, host: &str, request_id: &str, recommend: &str, l
         name
     };
     let mut fields = vec![
-        (name("RequestId"), json_string(request_id, false)),
+        (name("RequestId"), json_string(&call.request_id, false)),
         (name("HostId"), json_string(host, false)),
         (name("Code"), json_string(&error.code, false)),
         (name("Message"), json_string(&error.message, false)),
         (name("Recommend"), json_string(recommend, false)),
     ];
     if error.code.starts_with("Forbidden") || error.code == "NoPermission" {
-        let detail = "{\"AuthAction\":\"cdn:DescribeUserUsageDetailDataExportTask\",\"AuthPrincipalType\":\"SubUser\",\
-             \"AuthPrincipalOwnerId\":\"1000000000000000\",\"AuthPrincipalDisplayName\":\"200000000000000000\",\
+        let action = json_string(&format!("{}:{}", call.product(), call.action), false);
+        let rest = "\"AuthPrincipalType\":\"SubUser\",\"AuthPrincipalOwnerId\":\"1000000000000000\",\"AuthPrincipalDisplayName\":\"200000000000000000\",\
              \"NoPermissionType\":\"ImplicitDeny\",\"PolicyType\":\"AccountLevelIdentityBasedPolicy\",\
              \"EncodedDiagnosticMessage\":\"AQEAAAAA\"}";
-        fields.push((name("AccessDeniedDetail"), detail.to_owned()));
+        fields.push((name("AccessDeniedDetail"), format!("{{\"AuthAction\":{action},{rest}")));
     }
     let fields: Vec<_> = fields.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
