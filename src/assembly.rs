@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::{
     cdn::{Client, Permits, Told},
     config::{self, Config, Environment},
-    credentials::Provider,
+    credentials::{Change, Outside, Provider},
     egress::{self, Downloads, EgressError, Policy, Surroundings},
     fetch::{Area, Mode, Queue, Settings},
     model::task::ListingKey,
@@ -77,7 +77,14 @@ pub fn client(
 ) -> Result<(Arc<Client>, Provider), EgressError> {
     // A connection that takes as long as a whole call may take is no use to it.
     let http = egress::api_client(config.poll.request_timeout, surroundings)?;
-    let keys = Provider::new(account.credentials.clone(), environment.clone());
+    let outside = Outside::new(http.clone(), account.sts_endpoint.clone())?;
+    let (name, told) = (account.name.clone(), Arc::clone(observer));
+    let keys = Provider::new(account.name.clone(), account.credentials.clone(), environment.clone(), outside).observed(
+        Arc::new(move |change| match change {
+            Change::Expires(at) => told.credentials_expire(&name, at),
+            Change::Failed => told.credentials_not_refreshed(&name),
+        }),
+    );
     let (name, observer) = (account.name.clone(), Arc::clone(observer));
     let client = Client::new(
         account.name.clone(),

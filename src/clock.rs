@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp, Unit, fmt::rfc2822};
 use tokio::time::Instant;
 
 /// The wall clock, cut to the milliseconds that the database keeps.
@@ -39,6 +39,12 @@ pub fn cpu_time() -> Duration {
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+/// A date as HTTP writes it.
+#[must_use]
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// The milliseconds between two times; 0 when they are the other way round.

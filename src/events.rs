@@ -93,6 +93,18 @@ pub fn credentials_rejected(account: &AccountName, error: &str, code: Option<&st
         "the credentials of account {account} do not work: {error}");
 }
 
+/// `credentials.refreshed`: other temporary keys are in use.
+pub fn credentials_refreshed(account: &AccountName, origin: &str, expires_at: &str) {
+    info!(target: "cdn_usaged::api", event = "credentials.refreshed", %account, origin, expires_at,
+        "account {account} has keys of {origin}, good until {expires_at}");
+}
+
+/// `credentials.refresh_failed`: those that are in use are still good.
+pub fn credentials_refresh_failed(account: &AccountName, error: &str, expires_at: Option<&str>) {
+    warn!(target: "cdn_usaged::api", event = "credentials.refresh_failed", %account, error, expires_at,
+        "the keys of account {account} could not be replaced ahead of their end ({}): {error}", expires_at.unwrap_or("not known"));
+}
+
 /// `row.rejected`: a row of a listing that cannot be read; the rest of its page counts.
 pub fn row_rejected(listing: &ListingKey, task_id: Option<&str>, error: &str) {
     warn!(target: "cdn_usaged::poll", event = "row.rejected", account = %listing.account, export = %listing.export, task_id, error,

@@ -12,6 +12,7 @@
 //!
 //!  assembly makes the parts: clients (cdn, credentials, egress), pollers (poll), the queue (fetch); once only runs them
 //!  model:   used by everything that decides something; uses nothing of the crate
+//!  rpc:     a signed request, for cdn and for what asks STS in credentials
 //!  leaves:  clock, text;  config <─> logging;  events ─> model
 //! ```
 //!
@@ -51,5 +52,6 @@ pub mod notify;
 pub mod observer;
 pub mod once;
 pub mod poll;
+pub mod rpc;
 pub mod store;
 pub mod text;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::model::{
     download::{AttemptResult, Reason},
     task::{AccountName, ListingKey},
@@ -37,6 +39,16 @@ pub trait Observer: Send + Sync {
     /// The service throttles: the account makes no calls for so much longer.
     fn paused(&self, account: &AccountName, pause: Duration) {
         let _ = (account, pause);
+    }
+
+    /// The account's keys end then; none for keys whose end nobody knows.
+    fn credentials_expire(&self, account: &AccountName, at: Option<Timestamp>) {
+        let _ = (account, at);
+    }
+
+    /// The account's keys were to be replaced ahead of their end, or fetched, and could not be.
+    fn credentials_not_refreshed(&self, account: &AccountName) {
+        let _ = account;
     }
 
     /// The first poll of a listing is still to come: polls of it are this far apart meanwhile.

@@ -143,8 +143,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &["clock", "model"]),
     ("notify", &["clock", "config", "text"]),
     ("observer", &["model"]),
-    ("cdn", &["clock", "config", "credentials", "egress", "events", "model", "text"]),
-    ("credentials", &["clock", "config", "egress", "events", "model", "text"]),
+    ("cdn", &["clock", "config", "credentials", "egress", "events", "model", "rpc", "text"]),
+    ("credentials", &["clock", "config", "egress", "events", "model", "rpc", "text"]),
+    ("rpc", &["clock"]),
     ("egress", &["clock", "config", "events", "model", "text"]),
     ("store", &["clock", "config", "events", "model", "text"]),
     ("logging", &["clock", "config", "text"]),
@@ -663,8 +664,8 @@ fn the_simulated_cloud_knows_nothing_of_the_product() {
         },
         doors: &[],
         planted: &[
-            ("cloudsim/src/a.rs", "use cdn_usaged::cdn::signature;"),
-            ("cloudsim/src/a.rs", "#[path = \"../../src/cdn/signature.rs\"]\nmod signature;"),
+            ("cloudsim/src/a.rs", "use cdn_usaged::rpc::signature;"),
+            ("cloudsim/src/a.rs", "#[path = \"../../src/rpc/signature.rs\"]\nmod signature;"),
             ("cloudsim/src/a.rs", "include!(\"../../src/text.rs\");"),
         ],
         innocent: &[(

@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::transport::http_date;
-use crate::model::backoff::WAIT_MAX;
+use crate::{clock::http_date, model::backoff::WAIT_MAX};
 
 /// The longest wait that any header asks for, an hour at most. `now` is the time by the server's clock.
 pub fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {

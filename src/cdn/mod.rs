@@ -1,8 +1,8 @@
-//! The signed API: the only place that knows its HTTP, its JSON, its XML and its signatures.
+//! The signed API: the only place that knows its HTTP, its JSON and its XML.
 //!
 //! ```text
 //!  listing ──> transport ──> permits       (when a call may go)
-//!     │            ├───────> signature     (pure)
+//!     │            ├───────> rpc           (a signed request, shared with STS)
 //!     │            ├───────> error, hint   (what a refusal means, and how long to wait)
 //!     └──> wire <──┘                       (lenient rows -> model)
 //! ```
@@ -11,12 +11,11 @@ pub mod error;
 mod hint;
 pub mod listing;
 pub mod permits;
-pub mod signature;
 pub mod transport;
 pub mod wire;
 
 pub use self::{
-    error::{CallError, Disposition},
+    error::{CallError, Disposition, describe_skew},
     listing::Client,
     permits::Permits,
     transport::{Attempt, Told},

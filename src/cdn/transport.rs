@@ -10,25 +10,20 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{
-    Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, USER_AGENT},
-};
-use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-pub(super) use self::answer::{Unreadable, http_date};
+pub(super) use self::answer::Unreadable;
 use super::{
     error::{CallError, Disposition, Failure},
     permits::Permits,
-    signature::{self, EMPTY_BODY_SHA256},
 };
 use crate::{
     clock, config,
-    credentials::{Credentials, Provider},
+    credentials::{Credentials, Kind, Provider},
     events,
     model::{backoff, task::AccountName},
+    rpc,
     text::redact,
 };
 
@@ -145,14 +140,16 @@ impl Transport {
         let credentials = timeout(self.request_timeout, self.credentials.get())
             .await
             .map_err(|_| {
-                Failure::local(Disposition::RefreshCredentials, "reading the credentials takes too long", None)
+                // Nor is one that answers late.
+                let advice = Some("; see poll.request_timeout");
+                Failure::local(Disposition::Retry, "reading the credentials takes too long", advice)
             })?
             .map_err(|e| {
-                Failure::local(
-                    Disposition::RefreshCredentials,
-                    format!("there are no credentials: {}", redact(&e.to_string())),
-                    Some(""),
-                )
+                // A source that does not answer is no wrong key: another attempt may find it.
+                let away = e.kind() == Kind::Unreachable;
+                let disposition = if away { Disposition::Retry } else { Disposition::RefreshCredentials };
+                let what = format!("there are no credentials: {}", redact(&e.to_string()));
+                Failure::local(disposition, what, Some(""))
             })?;
         let request = self.request(operation, query, &credentials)?;
         self.sent.fetch_add(1, Ordering::Relaxed);
@@ -174,58 +171,24 @@ impl Transport {
         // Where they came from is what a person must look at.
         result.map_err(|mut failure| {
             if failure.disposition == Disposition::RefreshCredentials {
+                // Those that are kept for a while must not be handed out again as if nothing had been.
+                self.credentials.doubt(&credentials);
                 failure.what = format!("{} (the credentials are those of {})", failure.what, credentials.origin);
             }
             failure
         })
     }
 
-    /// A request that has never been sent: date and nonce are new, and so is the signature.
+    /// A request that has never been sent.
     fn request(
         &self,
         operation: &str,
         query: &[(&str, &str)],
         credentials: &Credentials,
     ) -> Result<reqwest::Request, Failure> {
-        let host = match (self.endpoint.host_str().unwrap_or_default(), self.endpoint.port()) {
-            (host, Some(port)) => format!("{host}:{port}"),
-            (host, None) => host.to_owned(),
-        };
-        let date = format!("{:.0}", clock::now());
-        let nonce = format!("{:032x}", rand::random::<u128>());
-        let mut signed = vec![
-            ("host", host.as_str()),
-            ("x-acs-action", operation),
-            ("x-acs-version", API_VERSION),
-            ("x-acs-date", &date),
-            ("x-acs-signature-nonce", &nonce),
-            ("x-acs-content-sha256", EMPTY_BODY_SHA256),
-        ];
-        if let Some(token) = &credentials.security_token {
-            signed.push(("x-acs-security-token", token.expose_secret()));
-            signed.push(("x-acs-accesskey-id", &credentials.access_key_id));
-        }
-        let signature = signature::sign(
-            &credentials.access_key_id,
-            credentials.access_key_secret.expose_secret(),
-            &signature::Request { method: "POST", query, headers: &signed },
-        );
-        let mut url = self.endpoint.clone();
-        url.set_path("/");
-        // Only unreserved characters and escapes are in it, which the URL keeps as they are.
-        url.set_query(Some(&signature.query));
-        let mut request = reqwest::Request::new(Method::POST, url);
-        let headers = request.headers_mut();
-        headers.insert(HOST, header(&host)?);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("cdn-usaged/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        headers.insert(AUTHORIZATION, header(&signature.authorization)?);
-        for (name, value) in signed.into_iter().skip(1) {
-            // What was signed is the trimmed value.
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?, header(value.trim())?);
-        }
-        Ok(request)
+        let call = rpc::Call { endpoint: &self.endpoint, action: operation, version: API_VERSION, query };
+        rpc::signed(&call, &credentials.keys())
+            .map_err(|e| Failure::local(Disposition::RefreshCredentials, e.to_string(), None))
     }
 
     fn tell(&self, told: &Told<'_>) {
@@ -259,20 +222,6 @@ impl Transport {
             error.request_id.as_deref(),
         );
     }
-}
-
-fn header(value: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| unsendable())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn unsendable() -> Failure {
-    Failure::local(
-        Disposition::RefreshCredentials,
-        "the access key id or the security token holds characters that no header can carry",
-        None,
-    )
 }
 
 #[cfg(test)]

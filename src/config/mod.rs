@@ -31,6 +31,9 @@ use crate::model::{
     window::Expectation,
 };
 
+/// Where STS answers when nothing else is configured.
+pub const STS_ENDPOINT: &str = "https://sts.aliyuncs.com";
+
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -166,6 +169,8 @@ pub struct Account {
     pub name: AccountName,
     /// Scheme, host and port of the gateway; plain http only to a loopback address.
     pub endpoint: Url,
+    /// Where STS is called; absent: the one of the source's region, else the central one.
+    pub sts_endpoint: Option<Url>,
     /// Its listings, each once, at least one.
     pub exports: Vec<Export>,
     /// Where its keys come from.
@@ -177,24 +182,71 @@ pub struct Account {
 /// `[account.credentials]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// The official order: environment, then profiles.
+    /// The official order: environment, identity provider, profiles, metadata service, credentials URI.
     Default,
     /// `ALIBABA_CLOUD_ACCESS_KEY_ID` and its companions.
     Env,
-    /// Three files, read again at every use. Relative paths are looked up in `$CREDENTIALS_DIRECTORY`.
-    Files {
-        /// Holds the id.
-        access_key_id_file: PathBuf,
-        /// Holds the secret.
-        access_key_secret_file: PathBuf,
-        /// Holds the STS token, for temporary keys.
-        security_token_file: Option<PathBuf>,
-        /// Accepts files that others may read.
-        allow_open_files: bool,
-    },
+    /// Three files, read again at every use.
+    Files(KeyFiles),
     /// `~/.aliyun/config.json`, then the ini file.
     Profile {
         /// The profile's name; absent: the one that the environment or the file names.
         profile: Option<String>,
     },
+    /// The RAM role of the ECS instance that this is.
+    EcsRamRole {
+        /// The role's name; absent: the one that the environment or the metadata service names.
+        role_name: Option<String>,
+        /// Whether IMDSv1 is never used; absent: as the environment says.
+        disable_imds_v1: Option<bool>,
+    },
+    /// A role for the token of an identity provider.
+    OidcRole {
+        /// The role.
+        role: Role,
+        /// The identity provider as RAM knows it; absent: the one of the environment.
+        oidc_provider_arn: Option<String>,
+        /// Holds the provider's token; absent: the one of the environment.
+        oidc_token_file: Option<PathBuf>,
+    },
+    /// A role that is assumed with other keys.
+    RamRole {
+        /// The role.
+        role: Role,
+        /// Where those keys come from: never a role of the configuration itself.
+        base: Box<CredentialSource>,
+    },
+    /// An address that answers with keys.
+    Uri {
+        /// Without user name and query; absent: that of the environment.
+        uri: Option<Url>,
+    },
+}
+
+/// The files of `source = "files"`. Relative paths are looked up in `$CREDENTIALS_DIRECTORY`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyFiles {
+    /// Holds the id.
+    pub access_key_id_file: PathBuf,
+    /// Holds the secret.
+    pub access_key_secret_file: PathBuf,
+    /// Holds the STS token, for temporary keys.
+    pub security_token_file: Option<PathBuf>,
+    /// Accepts files that others may read.
+    pub allow_open_files: bool,
+}
+
+/// A role to assume. What is absent is taken from the environment, or left to the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Role {
+    /// `acs:ram::ACCOUNT:role/NAME`
+    pub role_arn: Option<String>,
+    /// Who it is, in the account's audit log.
+    pub role_session_name: Option<String>,
+    /// How long its keys last.
+    pub session_duration: Option<Duration>,
+    /// Narrows what the role may do.
+    pub policy: Option<String>,
+    /// What the trust policy of another account's role may ask for.
+    pub external_id: Option<String>,
 }

@@ -63,6 +63,10 @@ fn the_shipped_default_file_mentions_every_key() {
         ("[[account]]\n[[account.expect]]", "[[account.expect]]"),
         ("[[account]]\n[account.credentials]\nsource='files'", "[account.credentials]"),
         ("[[account]]\n[account.credentials]\nsource='profile'", "[account.credentials]"),
+        ("[[account]]\n[account.credentials]\nsource='ecs-ram-role'", "[account.credentials]"),
+        ("[[account]]\n[account.credentials]\nsource='oidc-role'", "[account.credentials]"),
+        ("[[account]]\n[account.credentials]\nsource='ram-role'", "[account.credentials]"),
+        ("[[account]]\n[account.credentials]\nsource='uri'", "[account.credentials]"),
     ] {
         let error = error(&format!("{table}\nzzzzzzzz = 1\n"));
         let allowed = error.split("(allowed: ").nth(1).unwrap().split(')').next().unwrap();

@@ -17,10 +17,14 @@ pub enum Kind {
     Open,
     /// They are there, but cannot be read, or are no keys.
     Unreadable,
-    /// An id without a secret, or the reverse.
+    /// A part of a group is missing: an id without a secret, a role without its provider.
     Incomplete,
     /// They are of a kind that this version cannot use.
     Unsupported,
+    /// Whoever hands them out does not answer, or is busy: another attempt may do.
+    Unreachable,
+    /// Whoever hands them out says no, or answers with what are no keys.
+    Refused,
 }
 
 impl CredentialsError {

@@ -10,21 +10,31 @@ use std::{
 use secrecy::SecretString;
 
 use super::{Credentials, CredentialsError, Kind, is_key};
-use crate::config::Environment;
+use crate::config::{Environment, KeyFiles};
 
 /// The largest file that is read, in bytes: STS tokens, the longest of the three, have one or two thousand.
 const FILE_MAX_BYTES: u64 = 64 << 10;
 
 /// The configured files.
 pub(super) struct Files<'a> {
-    pub(super) access_key_id: &'a Path,
-    pub(super) access_key_secret: &'a Path,
-    pub(super) security_token: Option<&'a Path>,
-    pub(super) allow_open: bool,
-    pub(super) env: &'a Environment,
+    access_key_id: &'a Path,
+    access_key_secret: &'a Path,
+    security_token: Option<&'a Path>,
+    allow_open: bool,
+    env: &'a Environment,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    pub(super) fn new(configured: &'a KeyFiles, env: &'a Environment) -> Self {
+        Self {
+            access_key_id: &configured.access_key_id_file,
+            access_key_secret: &configured.access_key_secret_file,
+            security_token: configured.security_token_file.as_deref(),
+            allow_open: configured.allow_open_files,
+            env,
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Credentials, CredentialsError> {
         let id = self.read_one(self.access_key_id)?;
         let secret = self.read_one(self.access_key_secret)?;
@@ -34,12 +44,13 @@ impl Files<'_> {
             access_key_secret: secret.into(),
             security_token: token.map(SecretString::from),
             origin: format!("the files {} and {}", self.access_key_id.display(), self.access_key_secret.display()),
+            expires_at: None,
         })
     }
 
     /// The files that could be resolved.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        self.configured().filter_map(|path| self.resolve(path).ok()).collect()
+        self.configured().filter_map(|path| resolve(path, self.env).ok()).collect()
     }
 
     pub(super) fn check_modes(&self) -> Result<(), CredentialsError> {
@@ -53,21 +64,6 @@ impl Files<'_> {
 
     fn configured(&self) -> impl Iterator<Item = &Path> {
         [Some(self.access_key_id), Some(self.access_key_secret), self.security_token].into_iter().flatten()
-    }
-
-    fn resolve(&self, path: &Path) -> Result<PathBuf, CredentialsError> {
-        if path.is_absolute() {
-            return Ok(path.to_owned());
-        }
-        let folder = self.env.path("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-            let text = format!(
-                "the credentials file {} is looked up in $CREDENTIALS_DIRECTORY, which is not set; write an absolute \
-                 path, or give the file to the systemd unit with LoadCredential=",
-                path.display()
-            );
-            CredentialsError::new(Kind::NotFound, text)
-        })?;
-        Ok(folder.join(path))
     }
 
     fn check_mode(&self, path: &Path, meta: &Metadata) -> Result<(), CredentialsError> {
@@ -85,7 +81,7 @@ impl Files<'_> {
     }
 
     fn read_one(&self, path: &Path) -> Result<String, CredentialsError> {
-        let path = self.resolve(path)?;
+        let path = resolve(path, self.env)?;
         let failed = |kind: Kind, why: &str| {
             CredentialsError::new(kind, format!("the credentials file {} {why}", path.display()))
         };
@@ -119,4 +115,20 @@ impl Files<'_> {
             )),
         }
     }
+}
+
+/// A relative path is one in the credentials directory that systemd hands over.
+pub(super) fn resolve(path: &Path, env: &Environment) -> Result<PathBuf, CredentialsError> {
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let folder = env.path("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+        let text = format!(
+            "the credentials file {} is looked up in $CREDENTIALS_DIRECTORY, which is not set; write an absolute path, or \
+             give the file to the systemd unit with LoadCredential=",
+            path.display()
+        );
+        CredentialsError::new(Kind::NotFound, text)
+    })?;
+    Ok(folder.join(path))
 }

@@ -1,23 +1,53 @@
 //! Where an account's keys come from: one file per source, one door.
 //!
-//! Nothing is kept between two calls of [`Provider::get`]: keys that were rotated are seen at their next use.
+//! ```text
+//!  source ──> plan ──> keys                     (environment, files, profiles: read anew at every use)
+//!               └────> recipe ──> keeper ──> metadata, sts, uri     (fetched, and kept until they are due)
+//! ```
+//!
+//! What is on this machine is never kept between two calls of [`Provider::get`]: keys that were rotated are seen at
+//! their next use, and a recipe that has changed is another recipe.
 
+mod answer;
 mod chain;
 mod env;
 mod error;
 mod files;
 mod ini;
+mod keeper;
+mod metadata;
+mod plan;
 mod profile;
+mod role;
+mod sts;
+mod uri;
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use secrecy::SecretString;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
-pub use self::error::{CredentialsError, Kind};
-use crate::config::{Account, CredentialSource, Environment};
+pub use self::{
+    error::{CredentialsError, Kind},
+    keeper::{Change, Observer},
+    sts::{Asked, Caller},
+};
+use self::{
+    files::Files,
+    keeper::Keeper,
+    plan::{Around, Plan},
+    sts::Http,
+};
+use crate::{
+    config::{Account, CredentialSource, Environment},
+    egress::{self, EgressError},
+    model::task::AccountName,
+    rpc,
+};
 
 /// Keys for one call.
 #[derive(Clone)]
@@ -30,6 +60,19 @@ pub struct Credentials {
     pub security_token: Option<SecretString>,
     /// The source that had them, for people: holds no key.
     pub origin: String,
+    /// When they end; none for keys that last, and for temporary ones that somebody else put there.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Credentials {
+    /// What signs a call.
+    pub(crate) fn keys(&self) -> rpc::Keys<'_> {
+        rpc::Keys {
+            id: &self.access_key_id,
+            secret: self.access_key_secret.expose_secret(),
+            token: self.security_token.as_ref().map(|token| token.expose_secret()),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -39,15 +82,49 @@ impl fmt::Debug for Credentials {
             .field("access_key_secret", &"[redacted]")
             .field("security_token", &self.security_token.as_ref().map(|_| "[redacted]"))
             .field("origin", &self.origin)
+            .field("expires_at", &self.expires_at)
             .finish()
     }
 }
 
-/// Finds the keys of one account.
-#[derive(Debug, Clone)]
+/// Finds the keys of one account. Clones share what was fetched.
+#[derive(Clone)]
 pub struct Provider {
     source: CredentialSource,
     env: Environment,
+    sts: Option<Url>,
+    keeper: Arc<Keeper>,
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// What is outside of this process and its files: who hands out temporary keys, and how they are asked.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    sts: Option<Url>,
+    http: Http,
+}
+
+impl Outside {
+    /// `api` asks STS and credentials URIs; `sts` is where the account assumes roles, if not where the source says.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
+    pub fn new(api: reqwest::Client, sts: Option<Url>) -> Result<Self, EgressError> {
+        let local = egress::local_client(metadata::CONNECT_TIMEOUT)?;
+        Ok(Self { sts, http: Http { api, local, metadata: metadata::ORIGIN } })
+    }
+
+    /// The same with the metadata service elsewhere. No setting leads here: whoever could move it could hand out keys.
+    #[cfg(test)]
+    fn with_metadata(mut self, origin: &'static str) -> Self {
+        self.http.metadata = origin;
+        self
+    }
 }
 
 /// Refuses keys that are open to others, of any of these accounts, before anything starts.
@@ -56,83 +133,102 @@ pub struct Provider {
 /// Names the account and the file, and says how to mend it.
 pub fn refuse_open(accounts: &[Account], environment: &Environment) -> Result<(), String> {
     for account in accounts {
-        Provider::new(account.credentials.clone(), environment.clone())
-            .check_modes()
-            .map_err(|e| format!("account {}: {e}", account.name))?;
+        check_modes(&account.credentials, environment).map_err(|e| format!("account {}: {e}", account.name))?;
     }
     Ok(())
+}
+
+/// Refuses a secret that others may read, as [`Provider::get`] would, for the start of the program. Files that are
+/// missing are left to `get`: they may still come.
+fn check_modes(source: &CredentialSource, env: &Environment) -> Result<(), CredentialsError> {
+    match source {
+        CredentialSource::Files(configured) => Files::new(configured, env).check_modes(),
+        CredentialSource::RamRole { base, .. } => check_modes(base, env),
+        _ => Ok(()),
+    }
+}
+
+/// The files whose change may bring other keys, whether or not they exist.
+fn watched_paths(source: &CredentialSource, env: &Environment) -> Vec<PathBuf> {
+    match source {
+        CredentialSource::Env | CredentialSource::EcsRamRole { .. } | CredentialSource::Uri { .. } => Vec::new(),
+        CredentialSource::Files(configured) => Files::new(configured, env).paths(),
+        CredentialSource::Profile { .. } => profile::paths(env),
+        CredentialSource::Default => {
+            let mut paths = profile::paths(env);
+            paths.extend(role::token_file(None, env));
+            paths
+        }
+        CredentialSource::OidcRole { oidc_token_file, .. } => {
+            role::token_file(oidc_token_file.as_deref(), env).into_iter().collect()
+        }
+        CredentialSource::RamRole { base, .. } => watched_paths(base, env),
+    }
 }
 
 impl Provider {
     /// A provider for a configured source. Reads nothing yet.
     #[must_use]
-    pub const fn new(source: CredentialSource, env: Environment) -> Self {
-        Self { source, env }
+    pub fn new(account: AccountName, source: CredentialSource, env: Environment, outside: Outside) -> Self {
+        Self { source, env, sts: outside.sts, keeper: Arc::new(Keeper::new(account, outside.http)) }
     }
 
-    /// The keys as they are now.
+    /// Has every change of fetched keys told to `observer`.
+    #[must_use]
+    pub fn observed(self, observer: Observer) -> Self {
+        self.keeper.observe(observer);
+        self
+    }
+
+    /// The keys as they are now. Those of files, profiles and the environment are read anew; those that were fetched
+    /// are kept until they are due.
     ///
     /// # Errors
     /// When there are none, or they cannot be used; the text says where they were looked for and what to do.
     pub async fn get(&self) -> Result<Credentials, CredentialsError> {
-        let this = self.clone();
-        // Homes and secret mounts may be on a network, where a read blocks.
-        let read = tokio::task::spawn_blocking(move || this.read()).await;
-        read.unwrap_or_else(|e| {
-            Err(CredentialsError::new(Kind::Unreadable, format!("reading the credentials did not end: {e}")))
-        })
+        match self.plan().await? {
+            Plan::Keys(keys) => {
+                self.keeper.not_needed();
+                Ok(keys)
+            }
+            Plan::Fetch(fetch) => self.keeper.get(&fetch).await,
+        }
     }
 
-    /// Refuses a secret that others may read, as [`Provider::get`] would, for the start of the program. Files that
-    /// are missing are left to `get`: they may still come.
+    /// The service refused these keys: if they were fetched, the next use fetches them anew.
+    pub fn doubt(&self, keys: &Credentials) {
+        self.keeper.doubt(keys);
+    }
+
+    /// Asks STS whose the keys are, and how far this machine's clock is off. Needs no permission.
     ///
     /// # Errors
-    /// [`Kind::Open`], with how to mend it.
-    pub fn check_modes(&self) -> Result<(), CredentialsError> {
-        match self.files() {
-            Some(files) => files.check_modes(),
-            None => Ok(()),
-        }
+    /// When there are no keys.
+    pub async fn caller(&self) -> Result<(Credentials, Asked), CredentialsError> {
+        let keys = self.get().await?;
+        let around = Around { env: &self.env, sts: self.sts.as_ref() };
+        let endpoint = role::endpoint(None, self.env.flag(role::VPC_ENDPOINT), around)?;
+        let asked = sts::caller(&endpoint, &keys, self.keeper.http()).await;
+        Ok((keys, asked))
     }
 
     /// The files whose change may bring other keys, whether or not they exist.
     #[must_use]
     pub fn watched_paths(&self) -> Vec<PathBuf> {
-        match &self.source {
-            CredentialSource::Env => Vec::new(),
-            CredentialSource::Files { .. } => self.files().map(|files| files.paths()).unwrap_or_default(),
-            CredentialSource::Default | CredentialSource::Profile { .. } => profile::paths(&self.env),
-        }
+        watched_paths(&self.source, &self.env)
     }
 
-    fn read(&self) -> Result<Credentials, CredentialsError> {
-        match &self.source {
-            CredentialSource::Default => chain::read(None, true, &self.env),
-            CredentialSource::Profile { profile } => chain::read(profile.as_deref(), false, &self.env),
-            CredentialSource::Env => env::read(&self.env)?.ok_or_else(env::missing),
-            CredentialSource::Files { .. } => match self.files() {
-                Some(files) => files.read(),
-                None => Err(CredentialsError::new(Kind::NotFound, "no files are configured")),
-            },
-        }
+    #[cfg(test)]
+    fn check_modes(&self) -> Result<(), CredentialsError> {
+        check_modes(&self.source, &self.env)
     }
 
-    fn files(&self) -> Option<files::Files<'_>> {
-        let CredentialSource::Files {
-            access_key_id_file,
-            access_key_secret_file,
-            security_token_file,
-            allow_open_files,
-        } = &self.source
-        else {
-            return None;
-        };
-        Some(files::Files {
-            access_key_id: access_key_id_file,
-            access_key_secret: access_key_secret_file,
-            security_token: security_token_file.as_deref(),
-            allow_open: *allow_open_files,
-            env: &self.env,
+    async fn plan(&self) -> Result<Plan, CredentialsError> {
+        let (source, env, sts) = (self.source.clone(), self.env.clone(), self.sts.clone());
+        // Homes and secret mounts may be on a network, where a read blocks.
+        let made = tokio::task::spawn_blocking(move || Plan::of(&source, Around { env: &env, sts: sts.as_ref() }));
+        made.await.unwrap_or_else(|e| {
+            Err(CredentialsError::new(Kind::Unreadable, format!("reading the credentials did not end: {e}")))
         })
     }
 }
@@ -172,6 +268,7 @@ impl Found {
             access_key_secret: secret.into(),
             security_token: token.map(SecretString::from),
             origin,
+            expires_at: None,
         }))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Their modes are the owner's business, not ours: other programs read them too.
 
+mod cli;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -10,15 +12,19 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Credentials, CredentialsError, Found, Kind, ini};
+use super::{
+    CredentialsError, Found, Kind, ini, metadata,
+    plan::{Around, Plan, Recipe, Role, incomplete},
+    role,
+};
 use crate::config::Environment;
 
 /// The largest profile file that is read, in bytes: a hundred profiles need a few dozen KiB.
 const FILE_MAX_BYTES: u64 = 1 << 20;
 
-/// What became of a place that was looked at: keys, or why there are none, in a few words for people.
+/// What became of a place that was looked at: a plan, or why there is none, in a few words for people.
 pub(super) enum Looked {
-    Found(Credentials),
+    Found(Box<Plan>),
     Absent(String),
 }
 
@@ -50,7 +56,8 @@ fn ini_paths(env: &Environment) -> Vec<PathBuf> {
 }
 
 /// The CLI's file. `wanted` overrides the profile that the environment or the file chooses.
-pub(super) fn read_cli(wanted: Option<&str>, env: &Environment) -> Result<Looked, CredentialsError> {
+pub(super) fn read_cli(wanted: Option<&str>, around: Around<'_>) -> Result<Looked, CredentialsError> {
+    let env = around.env;
     if is_cli_disabled(env) {
         return Ok(Looked::Absent(
             "~/.aliyun/config.json (not read: ALIBABA_CLOUD_CLI_PROFILE_DISABLED is set)".to_owned(),
@@ -68,42 +75,17 @@ pub(super) fn read_cli(wanted: Option<&str>, env: &Environment) -> Result<Looked
     let chosen = wanted.map(str::to_owned).or_else(|| env.text("ALIBABA_CLOUD_PROFILE"));
     let current = json.get("current").and_then(Value::as_str);
     let name = chosen.as_deref().or(current).filter(|name| !name.is_empty()).unwrap_or("default");
-    let profiles = json.get("profiles").and_then(Value::as_array).into_iter().flatten();
-    let Some(profile) = profiles.into_iter().find(|p| p.get("name").and_then(Value::as_str) == Some(name)) else {
-        return Ok(Looked::Absent(format!("{shown} (has no profile {name:?})")));
-    };
-    let field = |key: &str| profile.get(key).and_then(Value::as_str).map(str::to_owned);
-    let mode = field("mode").filter(|mode| !mode.is_empty()).unwrap_or_else(|| "AK".to_owned());
-    let token = match mode.as_str() {
-        "AK" => None,
-        "StsToken" => field("sts_token"),
-        _ => return Err(unsupported(name, &path, "mode", &mode, "AK and StsToken")),
-    };
-    let origin = format!("profile {name:?} of {shown}");
-    let is_temporary = mode == "StsToken";
-    let found = Found {
-        access_key_id: field("access_key_id"),
-        access_key_secret: field("access_key_secret"),
-        security_token: token,
-    };
-    let found = found.complete(origin, ["access_key_id", "access_key_secret", "sts_token"])?;
-    match found {
-        Some(found) if is_temporary && found.security_token.is_none() => {
-            let text = format!("profile {name:?} of {shown} has mode StsToken, but no sts_token");
-            Err(CredentialsError::new(Kind::Incomplete, text))
-        }
-        Some(found) => Ok(Looked::Found(found)),
-        None => Ok(Looked::Absent(format!("{shown} (profile {name:?} holds no keys)"))),
-    }
+    cli::Profiles { json: &json, path: &path, around }.plan(name)
 }
 
 /// The SDKs' file. `wanted` overrides the section that the environment names.
-pub(super) fn read_ini(wanted: Option<&str>, env: &Environment) -> Result<Looked, CredentialsError> {
+pub(super) fn read_ini(wanted: Option<&str>, around: Around<'_>) -> Result<Looked, CredentialsError> {
+    let env = around.env;
     let chosen = wanted.map(str::to_owned).or_else(|| env.text("ALIBABA_CLOUD_PROFILE"));
     let name = chosen.as_deref().unwrap_or("default");
     let mut looked = Vec::new();
     for path in ini_paths(env) {
-        match read_section(&path, name)? {
+        match read_section(&path, name, around)? {
             Looked::Absent(why) => looked.push(why),
             found => return Ok(found),
         }
@@ -114,36 +96,93 @@ pub(super) fn read_ini(wanted: Option<&str>, env: &Environment) -> Result<Looked
     Ok(Looked::Absent(looked.join(", ")))
 }
 
-fn read_section(path: &Path, name: &str) -> Result<Looked, CredentialsError> {
+fn read_section(path: &Path, name: &str, around: Around<'_>) -> Result<Looked, CredentialsError> {
     let shown = path.display();
     let Some(text) = read_text(path)? else { return Ok(Looked::Absent(format!("{shown} (does not exist)"))) };
     let Some(section) = ini::Section::find(&text, name) else {
         return Ok(Looked::Absent(format!("{shown} (has no section [{name}])")));
     };
-    let kind = section.get("type").unwrap_or("access_key");
-    if kind != "access_key" {
-        return Err(unsupported(name, path, "type", kind, "access_key"));
-    }
-    let field = |key: &str| section.get(key).map(str::to_owned);
-    let found = Found {
-        access_key_id: field("access_key_id"),
-        access_key_secret: field("access_key_secret"),
-        security_token: field("security_token"),
-    };
+    let field = |key: &str| super::filled(section.get(key).map(str::to_owned));
     let origin = format!("profile {name:?} of {shown}");
-    let found = found.complete(origin, ["access_key_id", "access_key_secret", "security_token"])?;
-    Ok(found.map_or_else(|| Looked::Absent(format!("{shown} (section [{name}] holds no keys)")), Looked::Found))
+    let needed =
+        |key: &str, kind: &str| field(key).ok_or_else(|| incomplete(format!("{origin} has type {kind}, but no {key}")));
+    let role = |kind: &str| {
+        Ok::<_, CredentialsError>(Role {
+            arn: needed("role_arn", kind)?,
+            session_name: field("role_session_name").unwrap_or_else(role::session),
+            duration: None,
+            policy: field("policy"),
+            external_id: field("external_id"),
+            sts: role::endpoint(
+                field("sts_region").as_deref(),
+                field("enable_vpc").as_deref() == Some("true"),
+                around,
+            )?,
+        })
+    };
+    let keys = || {
+        let found = Found {
+            access_key_id: field("access_key_id"),
+            access_key_secret: field("access_key_secret"),
+            security_token: field("security_token"),
+        };
+        found.complete(origin.clone(), ["access_key_id", "access_key_secret", "security_token"])
+    };
+    let plan = match section.get("type").unwrap_or("access_key") {
+        "access_key" => keys()?.map(Plan::Keys),
+        "ram_role_arn" => {
+            let base =
+                keys()?.ok_or_else(|| incomplete(format!("{origin} has type ram_role_arn, but no access_key_id")))?;
+            Some(Recipe::Role { role: role("ram_role_arn")?, base: Box::new(Plan::Keys(base)) }.into())
+        }
+        "oidc_role_arn" => {
+            // Two spellings are about: the Go SDK's and the Python SDK's.
+            let file = field("oidc_token_file_path").map_or_else(|| needed("oidc_token_file", "oidc_role_arn"), Ok)?;
+            let provider_arn = needed("oidc_provider_arn", "oidc_role_arn")?;
+            Some(Recipe::Oidc { role: role("oidc_role_arn")?, provider_arn, token_file: file.into() }.into())
+        }
+        "ecs_ram_role" => Some(metadata::recipe(field("role_name").as_deref(), None, around.env)?.into()),
+        kind => return Err(unsupported(name, path, "type", kind, INI_TYPES)),
+    };
+    Ok(plan.map_or_else(
+        || Looked::Absent(format!("{shown} (section [{name}] holds no keys)")),
+        |plan| Looked::Found(Box::new(plan)),
+    ))
+}
+
+const INI_TYPES: &str = "access_key, ram_role_arn, oidc_role_arn and ecs_ram_role";
+
+/// The modes that need a person or another program, and what to do instead.
+fn instead_of(kind: &str) -> &'static str {
+    match kind {
+        "CloudSSO" | "OAuth" => {
+            "it needs a person at a browser, again and again; make a RAM user with an AccessKey for this program, or a role \
+             that it can assume"
+        }
+        "External" => {
+            "it runs a program, which this one does not; let that program serve the keys at a credentials URI \
+             (source = \"uri\"), or write them into files (source = \"files\")"
+        }
+        "RsaKeyPair" | "rsa_key_pair" => {
+            "its keys are no longer handed out by the service; make a RAM user with an AccessKey"
+        }
+        _ => "name another profile in account.credentials, or use another source",
+    }
 }
 
 fn unsupported(name: &str, path: &Path, what: &str, is: &str, has: &str) -> CredentialsError {
-    // Modes have at most 19 letters and key ids 24: a longer word may be a key in the wrong place.
-    let is = if is.len() <= 20 { format!("{is:?}") } else { "of an unknown kind".to_owned() };
+    // Modes have at most 22 letters and key ids 24: a longer word may be a key in the wrong place.
+    let shown = if is.len() <= 22 && is.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_') {
+        format!("{is:?}")
+    } else {
+        "of an unknown kind".to_owned()
+    };
     CredentialsError::new(
         Kind::Unsupported,
         format!(
-            "profile {name:?} of {} has {what} {is}, which this version cannot use; it has {has}; name another profile \
-             in account.credentials, or use another source",
-            path.display()
+            "profile {name:?} of {} has {what} {shown}, which this version cannot use; it has {has}; {}",
+            path.display(),
+            instead_of(is)
         ),
     )
 }

@@ -8,8 +8,27 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::KeyFiles;
 
+mod fetched;
 mod profiles;
+mod roles;
+
+/// Nothing listens on the port discard.
+const NOBODY: &str = "http://127.0.0.1:9";
+
+/// A provider whose metadata service and STS are on this machine, where nobody answers.
+fn offline(source: CredentialSource, env: Environment) -> Provider {
+    provider_at(source, env, NOBODY, NOBODY)
+}
+
+fn provider_at(source: CredentialSource, env: Environment, sts: &str, metadata: &str) -> Provider {
+    let http = egress::api_client(std::time::Duration::from_secs(5), egress::Surroundings::Loopback).unwrap();
+    let outside = Outside::new(http, Some(Url::parse(sts).unwrap())).unwrap();
+    // As few as there are tests.
+    let outside = outside.with_metadata(metadata.to_owned().leak());
+    Provider::new(AccountName::parse("main").unwrap(), source, env, outside)
+}
 
 fn write(path: &Path, text: impl AsRef<[u8]>, mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -35,12 +54,12 @@ fn owned(id: &str, secret: &str, token: Option<&str>) -> (String, String, Option
 }
 
 fn files(dir: &Path, with_token: bool, allow_open_files: bool) -> CredentialSource {
-    CredentialSource::Files {
+    CredentialSource::Files(KeyFiles {
         access_key_id_file: dir.join("id"),
         access_key_secret_file: dir.join("secret"),
         security_token_file: with_token.then(|| dir.join("token")),
         allow_open_files,
-    }
+    })
 }
 
 fn folder_with(secret: impl AsRef<[u8]>, mode: u32) -> TempDir {
@@ -54,7 +73,7 @@ fn folder_with(secret: impl AsRef<[u8]>, mode: u32) -> TempDir {
 async fn a_rotated_file_is_seen_at_the_next_use() {
     let dir = folder_with("one\r\n", 0o640);
     write(&dir.path().join("token"), "tok", 0o600);
-    let provider = Provider::new(files(dir.path(), true, false), Environment::empty());
+    let provider = offline(files(dir.path(), true, false), Environment::empty());
     assert_eq!(keys(&provider).await, owned("ID", "one", Some("tok")));
     write(&dir.path().join("secret"), "two", 0o640);
     assert_eq!(keys(&provider).await, owned("ID", "two", Some("tok")));
@@ -66,7 +85,7 @@ async fn a_rotated_file_is_seen_at_the_next_use() {
 async fn a_secret_that_others_may_use_is_refused_and_the_error_says_how_to_mend_it() {
     for mode in [0o604, 0o602, 0o601, 0o777] {
         let dir = folder_with("MARK", mode);
-        let provider = Provider::new(files(dir.path(), false, false), Environment::empty());
+        let provider = offline(files(dir.path(), false, false), Environment::empty());
         let (kind, text) = fails(&provider).await;
         assert_eq!((kind, provider.check_modes().unwrap_err().kind()), (Kind::Open, Kind::Open));
         let path = dir.path().join("secret");
@@ -78,7 +97,7 @@ async fn a_secret_that_others_may_use_is_refused_and_the_error_says_how_to_mend_
         ] {
             assert!(text.contains(&part), "{text}");
         }
-        let allowed = Provider::new(files(dir.path(), false, true), Environment::empty());
+        let allowed = offline(files(dir.path(), false, true), Environment::empty());
         assert_eq!(keys(&allowed).await, owned("ID", "MARK", None));
         allowed.check_modes().unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -90,8 +109,8 @@ async fn a_secret_that_others_may_use_is_refused_and_the_error_says_how_to_mend_
 #[test]
 fn a_missing_file_does_not_stop_the_start() {
     let dir = tempfile::tempdir().unwrap();
-    Provider::new(files(dir.path(), true, false), Environment::empty()).check_modes().unwrap();
-    Provider::new(CredentialSource::Default, Environment::empty()).check_modes().unwrap();
+    offline(files(dir.path(), true, false), Environment::empty()).check_modes().unwrap();
+    offline(CredentialSource::Default, Environment::empty()).check_modes().unwrap();
 }
 
 #[tokio::test]
@@ -106,14 +125,14 @@ async fn files_that_hold_no_key_are_refused_without_being_repeated() {
         (vec![b'x'; (64 << 10) + 1], Kind::Unreadable, "64 KiB"),
     ] {
         let dir = folder_with(content, 0o600);
-        let provider = Provider::new(files(dir.path(), false, false), Environment::empty());
+        let provider = offline(files(dir.path(), false, false), Environment::empty());
         let (kind, text) = fails(&provider).await;
         let path = dir.path().join("secret");
         assert!(kind == expected && text.contains(part) && text.contains(path.to_str().unwrap()), "{text}");
     }
     let dir = folder_with("x", 0o600);
     fs::remove_file(dir.path().join("secret")).unwrap();
-    let provider = Provider::new(files(dir.path(), false, false), Environment::empty());
+    let provider = offline(files(dir.path(), false, false), Environment::empty());
     let (kind, text) = fails(&provider).await;
     assert!(kind == Kind::NotFound && text.contains("does not exist"), "{text}");
     fs::create_dir(dir.path().join("secret")).unwrap();
@@ -127,13 +146,13 @@ async fn relative_files_are_looked_up_in_the_credentials_directory() {
     let dir = folder_with("secret", 0o400);
     let source = files(Path::new(""), false, false);
     let env = Environment::of([("CREDENTIALS_DIRECTORY", dir.path())]);
-    let provider = Provider::new(source.clone(), env);
+    let provider = offline(source.clone(), env);
     assert_eq!(keys(&provider).await, owned("ID", "secret", None));
     assert_eq!(provider.watched_paths(), [dir.path().join("id"), dir.path().join("secret")]);
     fs::set_permissions(dir.path().join("secret"), fs::Permissions::from_mode(0o444)).unwrap();
     assert_eq!(provider.check_modes().unwrap_err().kind(), Kind::Open);
 
-    let unset = Provider::new(source, Environment::empty());
+    let unset = offline(source, Environment::empty());
     let (kind, text) = fails(&unset).await;
     assert!(kind == Kind::NotFound && text.contains("$CREDENTIALS_DIRECTORY, which is not set"), "{text}");
     assert!(unset.watched_paths().is_empty());
@@ -145,12 +164,12 @@ async fn the_environment_needs_both_keys_or_neither() {
     const SECRET: (&str, &str) = ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "MARK\n");
     const TOKEN: (&str, &str) = ("ALIBABA_CLOUD_SECURITY_TOKEN", "token");
     let provider =
-        |variables: &[(&str, &str)]| Provider::new(CredentialSource::Env, Environment::of(variables.iter().copied()));
+        |variables: &[(&str, &str)]| offline(CredentialSource::Env, Environment::of(variables.iter().copied()));
     assert_eq!(keys(&provider(&[ID, SECRET])).await, owned("id", "MARK", None));
     assert_eq!(keys(&provider(&[ID, SECRET, TOKEN])).await, owned("id", "MARK", Some("token")));
     for (variables, missing) in [([ID, TOKEN], SECRET.0), ([SECRET, (ID.0, "")], ID.0)] {
         for source in [CredentialSource::Env, CredentialSource::Default] {
-            let (kind, text) = fails(&Provider::new(source, Environment::of(variables))).await;
+            let (kind, text) = fails(&offline(source, Environment::of(variables))).await;
             assert!(kind == Kind::Incomplete && text.contains(&format!("{missing} is not")), "{text}");
         }
     }
@@ -167,7 +186,7 @@ async fn debug_shows_no_key_and_the_origin_names_the_source() {
         ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "MARK2"),
         ("ALIBABA_CLOUD_SECURITY_TOKEN", "MARK3"),
     ]);
-    let provider = Provider::new(CredentialSource::Default, env);
+    let provider = offline(CredentialSource::Default, env);
     let found = provider.get().await.unwrap();
     for shown in [format!("{found:?}"), format!("{found:#?}"), format!("{provider:?}"), found.origin.clone()] {
         assert!(!shown.contains("MARK") && !shown.is_empty(), "{shown}");

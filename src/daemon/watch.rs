@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use crate::{
     admin::{Health, ListingHealthConfig, Polled},
     assembly, clock,
@@ -118,6 +120,14 @@ impl Observer for Watch {
 
     fn paused(&self, account: &AccountName, pause: Duration) {
         self.metrics.throttled(account, pause);
+    }
+
+    fn credentials_expire(&self, account: &AccountName, at: Option<Timestamp>) {
+        self.metrics.credentials_expire(account, at);
+    }
+
+    fn credentials_not_refreshed(&self, account: &AccountName) {
+        self.metrics.credentials_not_refreshed(account);
     }
 
     fn waits(&self, listing: &ListingKey, interval: Duration) {

@@ -1,8 +1,9 @@
 //! Which hosts and addresses may be reached, proxies, roots: builds every HTTP client there is.
 //!
-//! Two clients, two attitudes. The gateway's address comes from the operator, so [`api_client`] goes where it is told.
+//! Three clients, three attitudes. The gateway's address comes from the operator, so [`api_client`] goes where it is told.
 //! A download's address comes from the network, so [`Downloads`] goes nowhere that its [`Policy`] does not allow:
-//! literals are judged on the parsed link, names when they are connected to, both again at every redirect.
+//! literals are judged on the parsed link, names when they are connected to, both again at every redirect. What hands
+//! out keys on this machine is asked by [`local_client`], which knows no proxy.
 //!
 //! Behind a proxy the proxy resolves the names. Then only names and literals can be judged here; what a name means
 //! is the proxy's business.
@@ -78,6 +79,20 @@ pub fn install_crypto() {
 /// When the system has no usable trust roots, or the environment names a proxy that cannot be used.
 pub fn api_client(connect_timeout: Duration, surroundings: Surroundings) -> Result<Client, EgressError> {
     builder(surroundings)?.connect_timeout(connect_timeout).build().map_err(|e| EgressError::Client(describe(e)))
+}
+
+/// The client for what hands out keys on this very machine: the metadata service and credentials URIs on loopback. It
+/// never goes through a proxy, which would get to see the keys, and knows no roots, since it speaks plain http.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn local_client(connect_timeout: Duration) -> Result<Client, EgressError> {
+    builder(Surroundings::Loopback)?
+        .connect_timeout(connect_timeout)
+        // Asked once an hour: a connection that is kept is of no use.
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|e| EgressError::Client(describe(e)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

@@ -33,6 +33,8 @@ pub(super) struct Api {
     pub permit_wait: CounterVec,
     pub throttled: CounterVec,
     pub rejected: IntGaugeVec,
+    pub credentials_expiry: GaugeVec,
+    pub credentials_failures: IntCounterVec,
 }
 
 /// How listings are read.
@@ -101,6 +103,8 @@ impl Api {
         let duration = "How long API calls took, from sending to the last byte.";
         let permit_wait = "Time that API calls waited for the rate limit, or for a pause that the service asked for.";
         let throttled = "Time for which the service asked the account to make no calls.";
+        let expiry = "When the temporary keys of the account end; absent for keys that last.";
+        let failures = "Times that temporary keys could not be fetched.";
         let rejected = "1 while the service refuses the account's keys, or they cannot be read.";
         Ok(Self {
             requests: to.counters("api_requests_total", requests, &["account", "action", "code"])?,
@@ -111,6 +115,9 @@ impl Api {
             permit_wait: to.durations("api_permit_wait_seconds_total", permit_wait)?,
             throttled: to.durations("api_throttled_seconds_total", throttled)?,
             rejected: to.gauges("credentials_rejected", rejected, &ACCOUNT)?,
+            credentials_expiry: to
+                .add(GaugeVec::new(named("credentials_expiry_timestamp_seconds", expiry), &ACCOUNT)?)?,
+            credentials_failures: to.counters("credentials_refresh_failures_total", failures, &ACCOUNT)?,
         })
     }
 }

@@ -183,6 +183,24 @@ impl Metrics {
         self.0.families.machine.store_errors.inc();
     }
 
+    /// When the account's keys end; none for keys that last, which have no series.
+    pub fn credentials_expire(&self, account: &AccountName, at: Option<Timestamp>) {
+        let listings = self.listings();
+        let family = &self.0.families.api.credentials_expiry;
+        match at.filter(|_| listings.iter().any(|l| l.account == *account)) {
+            Some(at) => family.with_label_values(&[account.as_str()]).set(seconds(at)),
+            // That it was never there is no error.
+            None => drop(family.remove_label_values(&[account.as_str()])),
+        }
+    }
+
+    /// The account's keys could not be fetched.
+    pub fn credentials_not_refreshed(&self, account: &AccountName) {
+        if self.listings().iter().any(|l| l.account == *account) {
+            self.0.families.api.credentials_failures.with_label_values(&[account.as_str()]).inc();
+        }
+    }
+
     /// How much a folder's file system has free.
     pub fn storage_free_bytes(&self, folder: Folder, bytes: u64) {
         self.0.families.machine.free.with_label_values(&[folder.as_str()]).set(gauge(bytes));

@@ -20,6 +20,7 @@ impl Families {
             family.with_label_values(&[account]);
         }
         self.api.rejected.with_label_values(&[account]);
+        self.api.credentials_failures.with_label_values(&[account]);
         for result in PollResult::ALL {
             self.polls.ended.with_label_values(&[account, export, result.as_str()]);
         }
@@ -52,6 +53,8 @@ impl Families {
             let _ = self.api.permit_wait.remove_label_values(&[account]);
             let _ = self.api.throttled.remove_label_values(&[account]);
             let _ = self.api.rejected.remove_label_values(&[account]);
+            let _ = self.api.credentials_expiry.remove_label_values(&[account]);
+            let _ = self.api.credentials_failures.remove_label_values(&[account]);
         }
         for result in PollResult::ALL {
             let _ = self.polls.ended.remove_label_values(&[account, export, result.as_str()]);

@@ -57,6 +57,8 @@ fn busy() -> Metrics {
     metrics.download_bytes(&detail, 4096);
     metrics.row_rejected(2);
     metrics.store_error();
+    metrics.credentials_expire(&detail.account, Some(at));
+    metrics.credentials_not_refreshed(&detail.account);
     metrics.storage_free_bytes(Folder::State, u64::MAX);
     metrics.storage_free_bytes(Folder::Download, 1 << 40);
     metrics.task_counts(&[
@@ -125,7 +127,27 @@ fn check_syntax(text: &str) {
             assert!(seen.insert(series.to_owned()), "{series} is there twice");
         }
     }
-    assert_eq!(typed.len(), 38);
+    assert_eq!(typed.len(), 39);
+}
+
+#[test]
+fn the_end_of_keys_is_shown_for_those_that_have_one_and_configured_accounts_alone() {
+    let detail = main_detail();
+    let metrics = metrics(std::slice::from_ref(&detail));
+    let end = "cdn_usaged_credentials_expiry_timestamp_seconds{account=\"main\"}";
+    let failures = "cdn_usaged_credentials_refresh_failures_total{account=\"main\"}";
+    assert_eq!((value(&metrics, end), value(&metrics, failures)), (None, Some(0.0)));
+    let at = Timestamp::from_millisecond(1_767_225_600_250).unwrap();
+    metrics.credentials_expire(&detail.account, Some(at));
+    metrics.credentials_not_refreshed(&detail.account);
+    assert_eq!((value(&metrics, end), value(&metrics, failures)), (Some(1_767_225_600.25), Some(1.0)));
+    metrics.credentials_expire(&detail.account, None);
+    assert_eq!(value(&metrics, end), None);
+    metrics.credentials_expire(&detail.account, Some(at));
+    metrics.set_listings(&[listing("second", Export::Usage)]);
+    metrics.credentials_expire(&detail.account, Some(at));
+    metrics.credentials_not_refreshed(&detail.account);
+    assert_eq!((value(&metrics, end), value(&metrics, failures)), (None, None));
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod common;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod daemon_http;
 #[cfg(test)]
 mod daemon_life;

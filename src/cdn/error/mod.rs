@@ -107,6 +107,8 @@ pub struct CallError {
     pub attempts: u32,
     /// How long the server asks to be left alone.
     pub hint: Option<Duration>,
+    /// The RAM action that the keys' user lacks, if that is what is wrong.
+    pub missing_action: Option<String>,
     text: String,
 }
 
@@ -129,7 +131,16 @@ pub(super) struct Failure {
     /// A lower-case fragment.
     pub what: String,
     /// Instead of what the disposition advises.
-    pub advice: Option<String>,
+    pub advice: Option<Box<Advice>>,
+}
+
+/// What a person can do about a failure.
+#[derive(Debug, Clone)]
+pub(super) enum Advice {
+    /// The end of a text.
+    Text(String),
+    /// Allow this RAM action.
+    Allow(String),
 }
 
 impl Failure {
@@ -142,7 +153,7 @@ impl Failure {
             status: None,
             hint: None,
             what: what.into(),
-            advice: advice.map(str::to_owned),
+            advice: advice.map(|text| Box::new(Advice::Text(text.to_owned()))),
         }
     }
 
@@ -160,7 +171,7 @@ impl Failure {
                 what = format!("the service refuses the time of the call: {}", describe_skew(skew));
             }
             (Disposition::Denied, Some(action)) => {
-                advice = Some(format!("; a RAM policy of the user must allow the action {action}"));
+                advice = Some(Box::new(Advice::Allow(action)));
             }
             // Not what the service complains of, but very likely why.
             _ if skew.is_some_and(|skew| skew.abs() > SKEW_MAX) => {
@@ -181,8 +192,15 @@ impl Failure {
 
     /// What the caller gets to see.
     pub(super) fn into_error(self, operation: &'static str, attempts: u32) -> CallError {
-        let advice = match (self.advice, self.disposition) {
-            (Some(advice), _) => advice,
+        let lacks = self.disposition == Disposition::Denied && self.code.as_deref().is_some_and(is_about_permission);
+        let mut missing_action = lacks.then(|| format!("cdn:{operation}"));
+        let advice = match (self.advice.map(|advice| *advice), self.disposition) {
+            (Some(Advice::Text(text)), _) => text,
+            (Some(Advice::Allow(action)), _) => {
+                let text = format!("; a RAM policy of the user must allow the action {action}");
+                missing_action = Some(action);
+                text
+            }
             (None, Disposition::Denied) => {
                 format!(
                     "; a RAM policy of the user must allow the action cdn:{operation}, and the CDN service must be open"
@@ -199,13 +217,20 @@ impl Failure {
             status: self.status,
             attempts,
             hint: self.hint,
+            missing_action,
             text: format!("{operation} failed{times}: {}{advice}", self.what),
         }
     }
 }
 
+/// Other denials are of the account: it is suspended, or under suspicion.
+fn is_about_permission(code: &str) -> bool {
+    matches!(code.to_ascii_lowercase().as_str(), "forbidden" | "forbidden.ram" | "nopermission" | "accessdenied")
+}
+
 /// Says how far the clock is off. Below two of a unit the smaller one is used.
-fn describe_skew(skew: Option<SignedDuration>) -> String {
+#[must_use]
+pub fn describe_skew(skew: Option<SignedDuration>) -> String {
     let Some(skew) = skew else { return "this machine's clock is more than 15 min off".to_owned() };
     let seconds = skew.as_secs().unsigned_abs();
     let amount = match seconds {

@@ -1,6 +1,6 @@
 //! One request and its answer, judged.
 
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use jiff::SignedDuration;
 use reqwest::{
     Response, StatusCode,
     header::{DATE, HeaderMap, LOCATION},
@@ -77,7 +77,7 @@ impl Answer {
             }
         }
         let now = clock::now();
-        let theirs = self.headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
+        let theirs = self.headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(clock::http_date);
         let skew: Option<SignedDuration> = theirs.map(|theirs| now.duration_since(theirs));
         let mut refusal = Refusal::parse(&self.body, key_id);
         refusal.request_id = refusal.request_id.take().or_else(|| self.request_id());
@@ -89,11 +89,6 @@ impl Answer {
         let id = self.headers.get("x-acs-request-id")?.to_str().ok()?;
         Some(id.chars().take(100).collect())
     }
-}
-
-/// A date as HTTP writes it.
-pub fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 async fn read_body(response: &mut Response) -> Result<Vec<u8>, Failure> {

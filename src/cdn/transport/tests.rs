@@ -20,8 +20,10 @@ use tokio::{
 use super::{answer::BODY_MAX_BYTES, *};
 use crate::{
     cdn::listing::Client,
-    config::{CredentialSource, Environment, RateLimit},
+    config::{CredentialSource, Environment, KeyFiles, RateLimit},
+    credentials::Outside,
     model::task::Export,
+    rpc::signature::{self, EMPTY_BODY_SHA256},
 };
 
 const PAGE: &str = r#"{"RequestId":"R-OK","UsageDataPerPage":{"TotalCount":0,"Data":{"DataItem":[]}}}"#;
@@ -166,12 +168,12 @@ fn client(
         std::fs::write(&path, text).unwrap();
         path
     };
-    let source = CredentialSource::Files {
+    let source = CredentialSource::Files(KeyFiles {
         access_key_id_file: write("id", "LTAIOLD"),
         access_key_secret_file: write("secret", SECRET),
         security_token_file: sts.then(|| write("token", TOKEN)),
         allow_open_files: true,
-    };
+    });
     // Another test of this process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[expect(clippy::disallowed_methods, reason = "the server is on the loopback, which the real builder refuses")]
@@ -181,11 +183,13 @@ fn client(
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
+    let account = AccountName::parse("main").unwrap();
+    let outside = Outside::new(http.clone(), None).unwrap();
     Client::new(
-        AccountName::parse("main").unwrap(),
+        account.clone(),
         endpoint,
         http,
-        Provider::new(source, Environment::empty()),
+        Provider::new(account, source, Environment::empty(), outside),
         Arc::clone(permits),
         config::Retry { base: Duration::from_millis(1), max: Duration::from_millis(2), call_attempts },
         request_timeout,

@@ -35,12 +35,11 @@ fn accounts_are_checked() {
 fn sources_are_checked_with_their_own_keys() {
     let credentials = |text: &str| parse(&format!("[[account]]\n[account.credentials]\n{text}"));
     for (text, expected) in [
-        ("source = 'evn'", "source: no such source, did you mean \"env\"? (allowed: default, env, files, profile)"),
+        (
+            "source = 'evn'",
+            "source: no such source, did you mean \"env\"? (allowed: default, env, files, profile, ecs-ram-role, ",
+        ),
         ("source = 'fils'\naccess_key_id_file = 'a'", "did you mean \"files\"?"),
-        ("source = 'ecs-ram-role'", "\"ecs-ram-role\" is not in this version; it has: default, env, files, profile"),
-        ("source = 'oidc-role'", "is not in this version"),
-        ("source = 'ram-role'", "is not in this version"),
-        ("source = 'uri'", "is not in this version"),
         ("source = 'files'\naccess_key_id_file = 'a'", "access_key_secret_file: is missing"),
         (
             "source = 'files'\naccess_key_id_file = 5\naccess_key_secret_file = 'b'",
@@ -49,23 +48,98 @@ fn sources_are_checked_with_their_own_keys() {
         ("source = 'env'\nprofile = 'x'", "profile: belongs to source = \"profile\", but the source is \"env\""),
         ("access_key_id_file = 'x'", "belongs to source = \"files\", but the source is \"default\""),
         ("source = 'profile'\nprofile = ''", "must not be empty"),
+        ("source = 'ecs-ram-role'\nrole_name = '../x'", "role_name: must be the name of a RAM role"),
+        ("source = 'ecs-ram-role'\ndisable_imds_v1 = 'yes'", "must be true or false"),
+        ("source = 'oidc-role'\nrole_arn = 'reader'", "role_arn: must look like acs:ram::ACCOUNT:role/NAME"),
+        ("source = 'oidc-role'\noidc_provider_arn = 'x'", "must look like acs:ram::ACCOUNT:oidc-provider/NAME"),
+        ("source = 'oidc-role'\nrole_session_name = 'a b'", "role_session_name: must be 2 to 64"),
+        ("source = 'oidc-role'\nsession_duration = '14m'", "which is not within \"15m\" to \"12h\""),
+        (
+            "source = 'oidc-role'\nexternal_id = 'x'",
+            "belongs to source = \"ram-role\", but the source is \"oidc-role\"",
+        ),
+        ("source = 'ram-role'\npolicy = '[]'", "policy: must be a policy: an object in JSON"),
+        ("source = 'ram-role'\nbase_source = 'ram-role'", "base_source: no such source"),
+        ("source = 'ram-role'\nbase_source = 'files'\naccess_key_id_file = 'a'", "access_key_secret_file: is missing"),
+        ("source = 'ram-role'\nprofile = 'x'", "(base_source = \"profile\" has it too)"),
+        (
+            "source = 'env'\nrole_arn = 'x'",
+            "belongs to source = \"ram-role\" or \"oidc-role\", but the source is \"env\"",
+        ),
+        ("source = 'uri'\nuri = 'http://keys.example/'", "is plain http to another machine"),
+        ("source = 'uri'\nuri = 'https://a/?MARK'", "a user name or a query, which may be a secret"),
+        ("source = 'uri'\nuri = 'https://u:MARK@a/'", "set ALIBABA_CLOUD_CREDENTIALS_URI in the environment"),
+        ("source = 'uri'\nuri = 'ftp://a/'", "is neither https nor http"),
     ] {
         let error = credentials(text).unwrap_err().to_string();
         assert!(error.contains(expected) && error.lines().count() == 1, "{text}: {error}");
+        assert!(!error.contains("MARK"), "{error}");
     }
     let files = credentials("source = 'files'\naccess_key_id_file = 'a'\naccess_key_secret_file = '/b'").unwrap();
     assert_eq!(
         files.accounts[0].credentials,
-        CredentialSource::Files {
+        CredentialSource::Files(KeyFiles {
             access_key_id_file: "a".into(),
             access_key_secret_file: "/b".into(),
             security_token_file: None,
             allow_open_files: false
-        }
+        })
     );
     let profile = credentials("source = 'profile'\nprofile = 'x'").unwrap();
     assert_eq!(profile.accounts[0].credentials, CredentialSource::Profile { profile: Some("x".into()) });
     assert_eq!(credentials("source = 'env'").unwrap().accounts[0].credentials, CredentialSource::Env);
+}
+
+#[test]
+fn roles_are_read_with_what_they_are_assumed_with() {
+    let source = |text: &str| {
+        let config = parse(&format!("[[account]]\n[account.credentials]\nsource = {text}")).unwrap();
+        config.accounts[0].credentials.clone()
+    };
+    assert_eq!(source("'ecs-ram-role'"), CredentialSource::EcsRamRole { role_name: None, disable_imds_v1: None });
+    assert_eq!(
+        source("'ecs-ram-role'\nrole_name = 'r'\ndisable_imds_v1 = false"),
+        CredentialSource::EcsRamRole { role_name: Some("r".into()), disable_imds_v1: Some(false) }
+    );
+    let arn = Some("acs:ram::1:role/reader".to_owned());
+    let role = Role { role_arn: arn, session_duration: Some(Duration::from_secs(7200)), ..Role::default() };
+    assert_eq!(
+        source(
+            "'ram-role'\nrole_arn = 'acs:ram::1:role/reader'\nsession_duration = '2h'\nbase_source = 'profile'\nprofile = 'p'"
+        ),
+        CredentialSource::RamRole { role, base: Box::new(CredentialSource::Profile { profile: Some("p".into()) }) }
+    );
+    assert_eq!(
+        source("'ram-role'"),
+        CredentialSource::RamRole { role: Role::default(), base: Box::new(CredentialSource::Default) }
+    );
+    assert_eq!(
+        source("'oidc-role'\noidc_token_file = '/t'"),
+        CredentialSource::OidcRole {
+            role: Role::default(),
+            oidc_provider_arn: None,
+            oidc_token_file: Some("/t".into())
+        }
+    );
+    assert_eq!(source("'uri'"), CredentialSource::Uri { uri: None });
+    let uri = Url::parse("http://127.0.0.1:1/k").unwrap();
+    assert_eq!(source("'uri'\nuri = 'http://127.0.0.1:1/k'"), CredentialSource::Uri { uri: Some(uri) });
+}
+
+#[test]
+fn sts_is_on_this_machine_when_the_gateway_is_and_else_where_it_is_said() {
+    let sts = |text: &str| parse(&format!("[[account]]\n{text}")).unwrap().accounts[0].sts_endpoint.clone();
+    let url = |text: &str| Some(Url::parse(text).unwrap());
+    assert_eq!(sts(""), None);
+    assert_eq!(sts("endpoint = 'http://127.0.0.1:5'"), url("http://127.0.0.1:5"));
+    assert_eq!(
+        sts("sts_endpoint = 'https://sts.eu-central-1.aliyuncs.com'"),
+        url("https://sts.eu-central-1.aliyuncs.com")
+    );
+    let both = "endpoint = 'http://127.0.0.1:5'\nsts_endpoint = 'http://[::1]:6'";
+    assert_eq!(sts(both), url("http://[::1]:6"));
+    let error = error("[[account]]\nsts_endpoint = 'http://sts.aliyuncs.com'");
+    assert!(error.contains("sts_endpoint: is plain http to another machine"), "{error}");
 }
 
 #[test]

@@ -58,6 +58,8 @@ struct Account {
     endpoint: Option<String>,
     /// The lines of each `[[account.expect]]`.
     expect: Vec<String>,
+    /// What stands in `[account.credentials]` instead of the files.
+    credentials: Option<String>,
 }
 
 /// Everything that a test needs; gone when it is dropped.
@@ -118,6 +120,7 @@ impl World {
             has_token: keys.security_token.is_some(),
             endpoint: None,
             expect: Vec::new(),
+            credentials: None,
         });
         self.cloud.add_account(keys);
     }
@@ -179,6 +182,11 @@ impl World {
         self.accounts.iter_mut().filter(|a| a.name == name).for_each(|a| a.endpoint = Some(endpoint.to_owned()));
     }
 
+    /// Has the keys of an account come from elsewhere: the lines of its `[account.credentials]`.
+    pub fn set_credentials(&mut self, name: &str, lines: &str) {
+        self.accounts.iter_mut().filter(|a| a.name == name).for_each(|a| a.credentials = Some(lines.to_owned()));
+    }
+
     /// The folder of the test.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -217,10 +225,17 @@ impl World {
             let exports: Vec<_> = account.exports.iter().map(|e| export_word(*e)).collect();
             let _ = writeln!(
                 text,
-                "[[account]]\nname = {:?}\nendpoint = {:?}\nexports = {exports:?}\n[account.credentials]\n\
-                 source = \"files\"\naccess_key_id_file = {:?}\naccess_key_secret_file = {:?}",
+                "[[account]]\nname = {:?}\nendpoint = {:?}\nexports = {exports:?}\n[account.credentials]",
                 account.name,
-                account.endpoint.as_ref().unwrap_or(&self.endpoint),
+                account.endpoint.as_ref().unwrap_or(&self.endpoint)
+            );
+            if let Some(lines) = &account.credentials {
+                let _ = writeln!(text, "{lines}");
+                continue;
+            }
+            let _ = writeln!(
+                text,
+                "source = \"files\"\naccess_key_id_file = {:?}\naccess_key_secret_file = {:?}",
                 file("id"),
                 file("secret")
             );

@@ -1,5 +1,5 @@
 //! One test for each row of the tables of faults in `docs/reliability.md`.
 
 mod gateway;
-mod machine;
+pub mod machine;
 mod objects;
