@@ -54,8 +54,9 @@ pub(crate) enum Command {
     Once(OnceArgs),
     /// Validate the configuration; with --online, also the keys and permissions
     #[command(long_about = "Validate the configuration; with --online, also the keys and permissions.\n\n\
-            Without --online nothing leaves this machine. With it, one signed call is made for each listing, and what is \
-            missing is said: keys, a permission, the network, or a clock that is off.")]
+            Without --online nothing leaves this machine. With it, STS is asked whose the keys of each account are, one signed \
+            call is made for each listing, and what is missing is said: keys, a permission and the policy that gives it, the \
+            network, or a clock that is off.")]
     Check(CheckArgs),
     /// Show on one screen how things are: listings, downloads, disk, and what comes next
     #[command(
@@ -157,7 +158,7 @@ pub(crate) struct OnceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Make one signed call for each listing
+    /// Ask STS whose the keys are, and make one signed call for each listing
     #[arg(long)]
     pub online: bool,
     /// Print one JSON object a line

@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use crate::common::{World, command, finish};
+use cloudsim::{ApiError, GatewayFault, GatewayMatch, RoleSpec, StsFault};
+
+use crate::{
+    common::{DETAIL, MAIN, USAGE, World, command, finish},
+    credentials::{ARN, assumes_a_role},
+};
 
 #[tokio::test]
 async fn the_demonstration_ends_well_by_itself_and_says_where_everything_is() {
@@ -76,15 +81,65 @@ async fn check_validates_and_online_says_for_each_listing_whether_it_can_be_read
     assert!(!world.state_dir().exists());
 
     let rows = world.run(&["check", "--online", "--json"]).await.expect(0).rows();
-    assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0]["ok"].as_bool(), rows[0]["total"].as_u64()), (Some(true), Some(0)));
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        (&rows[0]["type"], &rows[0]["ok"], &rows[0]["identity_type"]),
+        (&"account".into(), &true.into(), &"RAMUser".into())
+    );
+    assert_eq!(rows[0]["account_id"], "1000000000000001");
+    assert_eq!(rows[0]["expires_at"], serde_json::Value::Null);
+    assert!(rows[0]["clock_skew_ms"].as_i64().unwrap().abs() <= 2000, "{rows:?}");
+    assert_eq!((rows[1]["ok"].as_bool(), rows[1]["total"].as_u64()), (Some(true), Some(0)));
     assert_eq!(world.cloud.gateway_call_count(), 1);
 
-    let forbidden = cloudsim::GatewayFault::Error(cloudsim::ApiError::forbidden());
-    world.cloud.script_gateway(cloudsim::GatewayMatch::Any, forbidden, u32::MAX);
+    let forbidden = GatewayFault::Error(ApiError::forbidden());
+    world.cloud.script_gateway(GatewayMatch::Any, forbidden, u32::MAX);
     let run = world.run(&["check", "--online"]).await.expect(1);
-    assert!(run.stdout.contains("cdn:DescribeUserUsageDetailDataExportTask"), "{run}");
+    assert!(run.stdout.contains("not allowed: cdn:DescribeUserUsageDetailDataExportTask; a policy"), "{run}");
+    let policy = run.stdout.lines().last().unwrap();
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+    assert_eq!(policy["Statement"][0]["Action"], serde_json::json!(["cdn:DescribeUserUsageDetailDataExportTask"]));
+    let rows = world.run(&["check", "--online", "--json"]).await.expect(1).rows();
+    assert_eq!(rows[0]["missing_actions"], policy["Statement"][0]["Action"]);
+    assert_eq!((&rows[0]["policy"], &rows[0]["ok"]), (&policy, &false.into()));
+    assert_eq!(rows[1]["missing_action"], "cdn:DescribeUserUsageDetailDataExportTask");
     assert!(!world.state_dir().exists());
+}
+
+#[tokio::test]
+async fn check_online_says_whose_the_keys_are_how_long_and_how_far_the_clock_is_off() {
+    let mut world = World::start().await;
+    world.cloud.add_role(RoleSpec::new(ARN, MAIN));
+    world.set_exports("main", &[DETAIL, USAGE]);
+    assumes_a_role(&mut world);
+    world.cloud.clock().set_skew(jiff::SignedDuration::from_mins(-5));
+    world.cloud.script_gateway(GatewayMatch::Export(USAGE), GatewayFault::Error(ApiError::forbidden()), u32::MAX);
+    let run = world.run(&["check", "--online"]).await.expect(1);
+    for part in [
+        format!("account main: keys from the role {ARN} (assumed with the files "),
+        "they are those of acs:ram::1000000000000001:assumed-role/reader/cdn-usaged in account 1000000000000001"
+            .to_owned(),
+        "this machine's clock is 5 min ahead of the service; mend it with NTP".to_owned(),
+        "not allowed: cdn:DescribeUserUsageDataExportTask; a policy that is enough:\n{".to_owned(),
+    ] {
+        assert!(run.stdout.contains(&part), "{part}: {run}");
+    }
+    let rows = world.run(&["check", "--online", "--json"]).await.expect(1).rows();
+    assert_eq!(rows.len(), 3);
+    let skew = rows[0]["clock_skew_ms"].as_i64().unwrap();
+    assert!((295_000..=305_000).contains(&skew), "{skew}");
+    assert!(rows[0]["expires_at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(rows[0]["missing_actions"], serde_json::json!(["cdn:DescribeUserUsageDataExportTask"]));
+    assert_eq!((&rows[1]["ok"], &rows[1]["missing_action"]), (&true.into(), &serde_json::Value::Null));
+
+    // Whose the keys are is no call of the daemon: nothing fails of it.
+    world.cloud.clear_scripts();
+    world.cloud.script_sts("GetCallerIdentity", StsFault::Reset, u32::MAX);
+    let run = world.run(&["check", "--online"]).await.expect(0);
+    assert!(run.stdout.contains("whose they are is not known: STS at 127.0.0.1"), "{run}");
+    world.cloud.script_sts("AssumeRole", StsFault::Reset, u32::MAX);
+    let run = world.run(&["check", "--online"]).await.expect(1);
+    assert!(run.stdout.contains("account main: there are no credentials: STS at 127.0.0.1"), "{run}");
 }
 
 #[tokio::test]
