@@ -3,6 +3,8 @@
 //! Nothing else logs above debug. A field that does not apply is left out. The message can be read alone; the fields
 //! can be queried. Neither ever holds a key, a token or the query of a signed link.
 
+mod ids;
+
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -14,6 +16,8 @@ use crate::{
     },
     text::count,
 };
+
+pub use self::ids::{MESSAGE_IDS, message_id};
 
 fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
@@ -228,6 +232,11 @@ pub fn daemon_started() {
 /// `daemon.ready`: the configuration is valid and the database open; the service need not have answered yet.
 pub fn daemon_ready() {
     info!(target: "cdn_usaged::daemon", event = "daemon.ready", "ready");
+}
+
+/// `daemon.failed`: it ends because it cannot go on; a stop that was asked for is none.
+pub fn daemon_failed(error: &str) {
+    error!(target: "cdn_usaged::daemon", event = "daemon.failed", error, "cdn-usaged cannot go on: {error}");
 }
 
 /// `daemon.stopping`: why it ends, such as a signal's name.

@@ -13,7 +13,7 @@
 //!  assembly makes the parts: clients (cdn, credentials, egress), pollers (poll), the queue (fetch); once only runs them
 //!  model:   used by everything that decides something; uses nothing of the crate
 //!  rpc:     a signed request, for cdn and for what asks STS in credentials
-//!  leaves:  clock, text;  config <─> logging;  events ─> model
+//!  leaves:  clock, text;  config <─> logging ─> events ─> model
 //! ```
 //!
 //! What holds whatever crashes in between:

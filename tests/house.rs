@@ -148,7 +148,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rpc", &["clock"]),
     ("egress", &["clock", "config", "events", "model", "text"]),
     ("store", &["clock", "config", "events", "model", "text"]),
-    ("logging", &["clock", "config", "text"]),
+    ("logging", &["clock", "config", "events", "text"]),
     ("notify", &["clock", "config", "text"]),
     ("config", &["logging", "model", "text"]),
     ("events", &["model", "text"]),

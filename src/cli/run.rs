@@ -88,6 +88,7 @@ async fn work(
     events::daemon_started();
     let outcome = serve(path, config, environment, log, requests).await;
     if let Err(failure) = &outcome {
+        events::daemon_failed(failure.text());
         events::daemon_stopping(failure.text());
     }
     events::daemon_stopped();

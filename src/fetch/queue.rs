@@ -4,6 +4,7 @@
 mod attempt;
 mod hosts;
 mod recover;
+mod reminder;
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::hosts::Hosts;
+use self::{hosts::Hosts, reminder::Reminder};
 use super::{board::Board, publish::Area, transfer::SpaceCheck};
 use crate::{
     clock, config,
@@ -85,6 +86,8 @@ pub struct Queue {
     pub board: Board,
     /// Whether there is too little space, for any download or for one.
     pub low: AtomicBool,
+    /// When that was last said.
+    said_low: Mutex<Reminder>,
     /// What the largest file wanted that did not fit.
     wanted_bytes: AtomicU64,
     hosts: Hosts,
@@ -126,6 +129,7 @@ impl Queue {
             ended: Arc::new(Notify::new()),
             board: Board::default(),
             low: AtomicBool::new(false),
+            said_low: Mutex::new(Reminder::default()),
             wanted_bytes: AtomicU64::new(0),
             hosts: Hosts::default(),
             in_order: AtomicBool::new(false),
@@ -305,6 +309,7 @@ impl Queue {
         if self.low.load(Ordering::Relaxed) && self.shortage(wanted).is_none() {
             self.wanted_bytes.store(0, Ordering::Relaxed);
             self.low.store(false, Ordering::Relaxed);
+            self.said_low.lock().unwrap_or_else(PoisonError::into_inner).end();
             let free = self.area.free_bytes().unwrap_or(0);
             events::storage_recovered(&self.area.root().display().to_string(), free);
         }
@@ -312,7 +317,9 @@ impl Queue {
     }
 
     fn say_low(&self, path: &Path, free: u64) {
-        if !self.low.swap(true, Ordering::Relaxed) {
+        self.low.store(true, Ordering::Relaxed);
+        let is_news = self.said_low.lock().unwrap_or_else(PoisonError::into_inner).is_due(clock::instant());
+        if is_news {
             events::storage_low(&path.display().to_string(), free);
         }
         self.ended.notify_waiters();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tracing::Level;
 
 use super::line::Line;
-use crate::text::visible;
+use crate::{events::message_id, text::visible};
 
 /// Where journald listens.
 pub const SOCKET: &str = "/run/systemd/journal/socket";
@@ -100,6 +100,9 @@ fn entry(line: &Line) -> Vec<u8> {
     };
     let event = line.event.as_deref();
     put("MESSAGE", if line.message.is_empty() { event.unwrap_or(&line.target) } else { &line.message });
+    if let Some(id) = event.and_then(message_id) {
+        put("MESSAGE_ID", id);
+    }
     put("PRIORITY", priority(line.level));
     put("SYSLOG_IDENTIFIER", IDENTIFIER);
     put("CDN_USAGED_TIMESTAMP", &line.timestamp);

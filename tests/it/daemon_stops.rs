@@ -20,6 +20,7 @@ async fn either_signal_ends_an_idle_daemon_with_zero() {
         let run = daemon.end().await.expect(0);
         assert_eq!(run.event("daemon.stopping")["reason"], reason);
         assert_eq!(run.event("daemon.stopped")["level"], "info");
+        assert!(run.events("daemon.failed").is_empty(), "{run}");
         assert_eq!(run.complaint(), "");
         // The next one waits for an hour, and is ended out of that.
         world.set("poll.idle_interval", "\"1h\"");
@@ -173,6 +174,9 @@ async fn a_port_that_is_taken_ends_the_start_and_names_the_key() {
     world.set("http.listen", &format!("\"{}\"", taken.local_addr().unwrap()));
     let run = world.run(&["run"]).await.expect(1);
     assert!(run.complaint().contains("http.listen"), "{run}");
+    let failed = run.event("daemon.failed");
+    assert!(failed["level"] == "error" && failed["error"].as_str().unwrap().contains("http.listen"), "{failed}");
+    assert_eq!(run.event("daemon.stopping")["reason"], failed["error"]);
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ fn an_event_is_one_entry_with_its_fields_in_capitals() {
             ("CDN_USAGED_LEVEL", "info"),
             ("CDN_USAGED_PAGES", "3"),
             ("MESSAGE", "poll of main/usage"),
+            ("MESSAGE_ID", "2ef2a70c8c604bee91907a662d5d6867"),
             ("PRIORITY", "6"),
             ("SYSLOG_IDENTIFIER", "cdn-usaged"),
         ]
