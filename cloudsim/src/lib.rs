@@ -73,8 +73,17 @@ impl CloudSim {
     /// # Errors
     /// When no port can be listened on.
     pub async fn start() -> io::Result<Self> {
-        let gateway = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let oss = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_at(any, any).await
+    }
+
+    /// Starts both servers at these addresses, plain HTTP: for a client that is started before the cloud is.
+    ///
+    /// # Errors
+    /// When one of them cannot be listened on.
+    pub async fn start_at(gateway: SocketAddr, oss: SocketAddr) -> io::Result<Self> {
+        let gateway = TcpListener::bind(gateway).await?;
+        let oss = TcpListener::bind(oss).await?;
         let address = gateway.local_addr()?;
         let cloud = Cloud::new(oss.local_addr()?);
         let mut servers = JoinSet::new();
