@@ -29,10 +29,18 @@ impl io::Write for Written {
     }
 }
 
+/// Has every thread of the tests listen, to nothing: a place that logs for the first time asks only the thread that it is
+/// in whether anybody listens, and stays silent for all if nobody does. To be called before a test listens itself.
+pub(crate) fn everybody_listens() {
+    // An error only says that another test has done it.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+}
+
 fn lines(format: Format, level: &str, log: impl FnOnce()) -> Vec<String> {
     let written = Written::default();
     let writer = written.clone();
     let layer = layer(format, filter(level).unwrap(), move || writer.clone());
+    everybody_listens();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
     let text = written.text();
     assert!(text.is_empty() || text.ends_with('\n'));
@@ -215,6 +223,7 @@ fn the_level_can_be_changed_while_running() {
     let (reloadable, handle) = reload::Layer::new(filter("info").unwrap());
     let handle = Handle(handle);
     let lines = Lines::written(Format::Json, move || writer.clone()).with_filter(reloadable);
+    everybody_listens();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
         let log = |n: u64| debug!(target: "cdn_usaged", n, "x");
         log(1);

@@ -22,6 +22,7 @@ use crate::{
     cdn::listing::Client,
     config::{CredentialSource, Environment, KeyFiles, RateLimit},
     credentials::Outside,
+    logging::tests::everybody_listens,
     model::task::Export,
     rpc::signature::{self, EMPTY_BODY_SHA256},
 };
@@ -121,6 +122,7 @@ impl Bench {
         let client = client(endpoint, folder.path(), &permits, attempts, request_timeout, sts);
         let log = Log::default();
         let writer = log.clone();
+        everybody_listens();
         let logging = tracing::subscriber::set_default(
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish(),
         );

@@ -15,6 +15,7 @@ fn log_to(socket: &Path, log: impl FnOnce()) -> String {
     let written = Written::default();
     let writer = written.clone();
     let layer = journald_layer(socket.to_owned(), filter("trace").unwrap(), move || writer.clone());
+    crate::logging::tests::everybody_listens();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
     written.text()
 }

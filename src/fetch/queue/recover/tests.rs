@@ -15,6 +15,7 @@ use crate::{
     config::{Config, Environment},
     egress::Surroundings,
     fetch::Mode,
+    logging::tests::everybody_listens,
     model::{
         link::SignedUrl,
         task::{AccountName, Export, ListingKey, Status, TaskId, TaskSnapshot},
@@ -127,6 +128,7 @@ async fn a_file_that_is_published_late_is_told_like_any_other() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    everybody_listens();
     let _log = tracing::subscriber::set_default(subscriber);
     queue.recover(&CancellationToken::new()).await.unwrap();
     assert_eq!(*heard.0.lock().unwrap(), [AttemptResult::Stored]);
