@@ -2,7 +2,7 @@
 
 /// Each event with its 128-bit id, in lower-case hexadecimal. An id is random, made with `journalctl --new-id128` when its
 /// event is, and never changes: the journal's catalog in `systemd/` and what people match are bound to it.
-pub const MESSAGE_IDS: [(&str, &str); 21] = [
+pub const MESSAGE_IDS: [(&str, &str); 23] = [
     ("daemon.started", "697e9705ee75446085fc55c6df685fe0"),
     ("daemon.ready", "118da71a64a54f06ac2e404ed489f50b"),
     ("daemon.failed", "f437e97ee6b44645b781ae6afcb06612"),
@@ -15,6 +15,8 @@ pub const MESSAGE_IDS: [(&str, &str); 21] = [
     ("poll.suspect", "79b039a695c34e1db2d52b68cbff5378"),
     ("api.throttled", "2aa7c9a0d4c54624bde0ebfbebb19ef1"),
     ("credentials.rejected", "ed5864ef5dd64b08980d8427cc957ae0"),
+    ("credentials.refreshed", "7e142829c2444aabb79edf52c7195fab"),
+    ("credentials.refresh_failed", "54bc9261604946be8c82bcb9eaf983a4"),
     ("row.rejected", "1aae195109c14d149a6678af41479565"),
     ("task.transition", "4119ab57c87d4ee783d886560bbf4b5b"),
     ("link.refreshed", "7de2499a4c664de3963801d153670f2b"),

@@ -127,7 +127,7 @@ fn check_syntax(text: &str) {
             assert!(seen.insert(series.to_owned()), "{series} is there twice");
         }
     }
-    assert_eq!(typed.len(), 39);
+    assert_eq!(typed.len(), 40);
 }
 
 #[test]

@@ -101,6 +101,11 @@ pub fn calls() -> Calls {
             kind: "first", name: None, from: None, to: "success", remote_updated_at: None, request_id: None, notable: false,
         })),
         ("task_transition", || events::task_transition(&task(), &Transition { to: "success", notable: false, ..TRANSITION })),
+        ("credentials_refreshed", || events::credentials_refreshed(&account(), "the role x", "2026-01-01T00:00:00.000Z")),
+        ("credentials_refresh_failed", || {
+            events::credentials_refresh_failed(&account(), "no answer", Some("2026-01-01T00:00:00.000Z"));
+        }),
+        ("credentials_refresh_failed", || events::credentials_refresh_failed(&account(), "no answer", None)),
         ("link_refreshed", || events::link_refreshed(&task(), 2)),
         ("download_stored", || events::download_stored(&task(), &STORED)),
         ("download_retrying", || events::download_retrying(&task(), Reason::Network, "broke off", 1, SECOND)),
