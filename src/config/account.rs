@@ -10,8 +10,11 @@ use super::{
 };
 use crate::model::task::{AccountName, Export};
 
+/// The name of an account that has none.
+const NAME: &str = "main";
 /// Where the service answers when nothing else is configured.
 const ENDPOINT: &str = "https://cdn.aliyuncs.com";
+const EXPORTS: [&str; 2] = [Export::UsageDetail.as_str(), Export::Usage.as_str()];
 /// Every source there is.
 const SOURCES: [&str; 8] = ["default", "env", "files", "profile", "ecs-ram-role", "oidc-role", "ram-role", "uri"];
 /// Those whose keys can assume a role.
@@ -23,7 +26,7 @@ const SECRETS: [&str; 3] = ["access_key_id", "access_key_secret", "security_toke
 
 /// All accounts that can be read. What is wrong is reported to the section; an account that is wrong is left out.
 pub(super) fn accounts(root: &mut Section<'_>) -> Vec<Account> {
-    let Some(sections) = root.sections("account") else { return Vec::new() };
+    let Some(sections) = root.merged_sections("account", "name", NAME) else { return Vec::new() };
     if sections.is_empty() {
         root.wrong("account", "at least one [[account]] must be there");
     }
@@ -37,7 +40,7 @@ pub(super) fn accounts(root: &mut Section<'_>) -> Vec<Account> {
 }
 
 fn account(mut s: Section<'_>, before: &[Account]) -> Option<Account> {
-    let name = s.text("name", AccountName::parse("main").ok(), |text| {
+    let name = s.text("name", AccountName::parse(NAME).ok(), |text| {
         let name = AccountName::parse(text).map_err(|e| e.to_string())?;
         Ok(Some(name))
     });
@@ -48,29 +51,14 @@ fn account(mut s: Section<'_>, before: &[Account]) -> Option<Account> {
     // A cloud that is simulated on this machine is all of it: nothing of such an account goes to the real one.
     let simulated = endpoint.clone().filter(is_loopback);
     let sts_endpoint = s.text("sts_endpoint", simulated, |text| self::endpoint(text).map(Some));
-    let exports = s.value("exports", vec![Export::UsageDetail], |value| {
-        let Some(items) = value.as_array() else {
-            return Err(format!("must be a list, such as {EXPORTS}"));
-        };
-        let mut exports = Vec::new();
-        for item in items {
-            let export = item.get_ref().as_str().ok_or_else(|| format!("must hold texts, such as {EXPORTS}"))?;
-            let export = Export::parse(export).map_err(|e| format!("{e}{}", did_you_mean(export, &NAMES)))?;
-            if exports.contains(&export) {
-                return Err(format!("names \"{export}\" twice"));
-            }
-            exports.push(export);
-        }
-        if exports.is_empty() { Err(format!("is empty; allowed: one or both of {EXPORTS}")) } else { Ok(exports) }
+    let exports = s.words("exports", vec![Export::UsageDetail], &EXPORTS, |text| {
+        Export::parse(text).map_err(|e| format!("{e}{}", did_you_mean(text, &EXPORTS)))
     });
     let credentials = credentials(s.section("credentials"));
     let expect = expect::expectations(s.sections("expect").unwrap_or_default(), &exports);
     s.finish_with(pasted_secret);
     Some(Account { name: name?, endpoint: endpoint?, sts_endpoint, exports, credentials, expect })
 }
-
-const EXPORTS: &str = "[\"usage-detail\", \"usage\"]";
-const NAMES: [&str; 2] = [Export::UsageDetail.as_str(), Export::Usage.as_str()];
 
 /// The refusal does not repeat the text: it may hold a password.
 fn endpoint(text: &str) -> Result<Url, String> {
@@ -107,6 +95,10 @@ fn pasted_secret(key: &str) -> Option<String> {
 }
 
 fn credentials(mut s: Section<'_>) -> CredentialSource {
+    // The keys of one source are no keys of another, so that a file that names another source replaces them all.
+    if let Some(replaced) = s.split_off_replaced("source") {
+        credentials(replaced);
+    }
     let Some(source) = one_of(&mut s, "source", &SOURCES) else {
         // Which keys are allowed depends on the source that was meant.
         return CredentialSource::Default;
@@ -128,9 +120,9 @@ fn credentials(mut s: Section<'_>) -> CredentialSource {
 
 /// A source's name; nothing when it is none. It is not repeated: a key pasted into the wrong place must not come back
 /// in a message.
-fn one_of(s: &mut Section<'_>, key: &'static str, names: &[&'static str]) -> Option<&'static str> {
+fn one_of(s: &mut Section<'_>, key: &'static str, names: &'static [&'static str]) -> Option<&'static str> {
     let mut is_known = true;
-    let found = s.text(key, "default", |text| {
+    let found = s.word(key, "default", names, |text| {
         let known = names.iter().find(|known| **known == text).copied();
         is_known = known.is_some();
         known.ok_or_else(|| format!("no such source{} (allowed: {})", did_you_mean(text, names), names.join(", ")))
@@ -152,8 +144,7 @@ fn plain(s: &mut Section<'_>, source: &str) -> CredentialSource {
                     "must be the name of a RAM role: letters, digits, \".\", \"-\" and \"_\", at most 64".to_owned()
                 })
             });
-            let disable = s.boolean("disable_imds_v1", false);
-            CredentialSource::EcsRamRole { role_name, disable_imds_v1: s.has("disable_imds_v1").then_some(disable) }
+            CredentialSource::EcsRamRole { role_name, disable_imds_v1: s.optional_boolean("disable_imds_v1") }
         }
         "oidc-role" => CredentialSource::OidcRole {
             role: role(s, false),
@@ -174,8 +165,7 @@ fn role(s: &mut Section<'_>, with_external_id: bool) -> Role {
             .then(|| Some(text.to_owned()))
             .ok_or_else(|| "must be 2 to 64 letters, digits, \".\", \"@\", \"-\" and \"_\"".to_owned())
     });
-    let duration = s.duration("session_duration", Duration::from_secs(3600), SESSION);
-    let session_duration = s.has("session_duration").then_some(duration);
+    let session_duration = s.optional_duration("session_duration", SESSION);
     let policy = s.text("policy", None, |text| {
         let is_object = serde_json::from_str::<serde_json::Value>(text).is_ok_and(|json| json.is_object());
         is_object.then(|| Some(text.to_owned())).ok_or_else(|| "must be a policy: an object in JSON".to_owned())

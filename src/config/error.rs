@@ -1,6 +1,9 @@
 //! What is wrong with a configuration, in the words that the user sees.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 /// A configuration that cannot be used. The text may span lines: one for each problem.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +24,27 @@ pub enum ConfigError {
         /// Why not.
         error: io::Error,
     },
-    /// The file was read, and these problems were found in it.
-    #[error("{}", Lines { path, problems })]
-    Invalid {
-        /// The file.
+    /// A file of `conf.d`, or that folder, cannot be read.
+    #[error(
+        "the configuration {} cannot be read: {error}; mend it, or take it out of {} (every file there that ends in .toml \
+         is read)",
+        path.display(),
+        folder.display()
+    )]
+    UnreadablePart {
+        /// What cannot be read.
         path: PathBuf,
-        /// At least one, in the order of the file.
+        /// The folder of the parts.
+        folder: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The files were read, and these problems were found in them.
+    #[error("{}", Lines { files, problems })]
+    Invalid {
+        /// The files, in the order in which they count.
+        files: Vec<PathBuf>,
+        /// At least one, in the order of the files.
         problems: Vec<Problem>,
     },
 }
@@ -36,7 +54,8 @@ pub enum ConfigError {
 pub struct Problem {
     /// Where.
     pub place: Place,
-    /// The full path of the key, such as `account[0].credentials.source`, counted from 0; empty when there is none.
+    /// The full path of the key, such as `account[0].credentials.source`, counted from 0 in its own file; empty when there
+    /// is none.
     pub key: String,
     /// What is wrong and what is allowed. Holds no line of the file, and no value where secrets are kept.
     pub what: String,
@@ -45,16 +64,24 @@ pub struct Problem {
 /// Where a problem was found. The order is the one in which they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// In this line of the file, from 1.
-    Line(usize),
-    /// Nowhere in particular: something is missing.
-    File,
+    /// In a line of a file.
+    Line {
+        /// Which of the files that were read.
+        file: usize,
+        /// From 1.
+        line: usize,
+    },
+    /// Nowhere in particular in a file: something is missing.
+    File {
+        /// Which of the files that were read.
+        file: usize,
+    },
     /// In a variable of the environment, not in the file.
     Environment,
 }
 
 struct Lines<'a> {
-    path: &'a PathBuf,
+    files: &'a [PathBuf],
     problems: &'a [Problem],
 }
 
@@ -64,9 +91,10 @@ impl fmt::Display for Lines<'_> {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            match place {
-                Place::Line(line) => write!(f, "{}:{line}: ", self.path.display())?,
-                Place::File => write!(f, "{}: ", self.path.display())?,
+            let path = |file: usize| self.files.get(file).map_or(Path::new("?"), PathBuf::as_path).display();
+            match *place {
+                Place::Line { file, line } => write!(f, "{}:{line}: ", path(file))?,
+                Place::File { file } => write!(f, "{}: ", path(file))?,
                 Place::Environment => f.write_str("environment: ")?,
             }
             if !key.is_empty() {

@@ -1,31 +1,54 @@
-//! From a file to a [`Config`], or to everything that is wrong with it.
+//! From files to a [`Config`], or to everything that is wrong with them.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::{
-    Config, ConfigError, Environment, account,
+    Config, ConfigError, Entry, Environment, account,
     error::{Place, Problem},
-    reader::{Problems, Section},
+    parts::{self, Part},
+    reader::{Reading, Section},
     sections,
 };
 
-/// The largest file that is read, in bytes: a thousand accounts need a few hundred KiB.
-const FILE_MAX_BYTES: u64 = 4 << 20;
+/// A configuration, and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The files that were read: the one that was named, then those of `conf.d`, in the order in which they count.
+    pub files: Vec<PathBuf>,
+    /// Every key, and where it comes from.
+    pub entries: Vec<Entry>,
+}
 
-impl Config {
-    /// Reads and checks a file.
+impl Loaded {
+    /// Reads and checks a file, and those of the folder `conf.d` beside it.
     ///
     /// # Errors
-    /// When it cannot be read, or with every problem that was found in it.
+    /// When one cannot be read, or with every problem that was found in them.
     pub fn load(path: &Path, env: &Environment) -> Result<Self, ConfigError> {
-        let text = read(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-        Self::parse(&text, path, env)
+        Self::of(parts::read(path)?, env)
+    }
+
+    pub(super) fn of(parts: Vec<Part>, env: &Environment) -> Result<Self, ConfigError> {
+        let files = parts.iter().map(|part| part.path.clone()).collect();
+        let (config, entries, problems) = read(&parts, env);
+        match config.filter(|_| problems.is_empty()) {
+            Some(config) => Ok(Self { config, files, entries }),
+            None => Err(ConfigError::Invalid { files, problems }),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file, and those of the folder `conf.d` beside it.
+    ///
+    /// # Errors
+    /// When one cannot be read, or with every problem that was found in them.
+    pub fn load(path: &Path, env: &Environment) -> Result<Self, ConfigError> {
+        Loaded::load(path, env).map(|loaded| loaded.config)
     }
 
     /// Checks a text; `path` is only named in messages.
@@ -33,42 +56,40 @@ impl Config {
     /// # Errors
     /// With every problem that was found.
     pub fn parse(text: &str, path: &Path, env: &Environment) -> Result<Self, ConfigError> {
-        check(text, env).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+        let part = Part { path: path.to_owned(), text: text.to_owned() };
+        Loaded::of(vec![part], env).map(|loaded| loaded.config)
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {FILE_MAX_BYTES} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
-}
-
-fn check(text: &str, env: &Environment) -> Result<Config, Vec<Problem>> {
-    let problems = Problems::new(text);
-    let document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(e) => {
-            // Only the parser's own words: its display quotes the line, which may hold a pasted secret.
-            let place = e.span().map_or(Place::File, |span| problems.line(span.start));
-            problems.add(place, "", format!("not valid TOML: {}", e.message()));
-            return Err(problems.into_found());
+/// What the parts say, and what is wrong with them. Without a configuration where one is no TOML.
+pub(super) fn read(parts: &[Part], env: &Environment) -> (Option<Config>, Vec<Entry>, Vec<Problem>) {
+    let reading = Reading::new(parts.iter().map(|part| part.text.as_str()).collect());
+    let mut documents = Vec::new();
+    for (file, part) in parts.iter().enumerate() {
+        match DeTable::parse(&part.text) {
+            Ok(document) => documents.push(document.into_inner()),
+            Err(e) => {
+                // Only the parser's own words: its display quotes the line, which may hold a pasted secret.
+                let place = e.span().map_or(Place::File { file }, |span| reading.line(file, span.start));
+                reading.add(place, "", format!("not valid TOML: {}", e.message()));
+            }
         }
-    };
-    let mut root = Section::root(&problems, document.get_ref());
-    let config = Config {
-        storage: sections::storage(root.section("storage"), env),
-        poll: sections::poll(root.section("poll")),
-        rate_limit: sections::rate_limit(root.section("rate_limit")),
-        retry: sections::retry(root.section("retry")),
-        download: sections::download(root.section("download")),
-        log: sections::log(root.section("log"), env),
-        http: sections::http(root.section("http")),
-        accounts: account::accounts(&mut root),
-    };
-    root.finish();
-    let found = problems.into_found();
-    if found.is_empty() { Ok(config) } else { Err(found) }
+    }
+    let config = (documents.len() == parts.len()).then(|| {
+        let mut root = Section::root(&reading, documents.iter());
+        let config = Config {
+            storage: sections::storage(root.section("storage"), env),
+            poll: sections::poll(root.section("poll")),
+            rate_limit: sections::rate_limit(root.section("rate_limit")),
+            retry: sections::retry(root.section("retry")),
+            download: sections::download(root.section("download")),
+            log: sections::log(root.section("log"), env),
+            http: sections::http(root.section("http")),
+            accounts: account::accounts(&mut root),
+        };
+        root.finish();
+        config
+    });
+    let (problems, entries) = reading.into_found();
+    (config, entries, problems)
 }

@@ -1,14 +1,16 @@
 //! The configuration: valid by construction. A [`Config`] that exists has been checked whole.
 //!
-//! [`Config::load`] walks the parsed TOML key by key, so that everything that is wrong is found in one run and named
-//! with file, line, key and what is allowed. What comes out is what the rest of the program uses: absolute paths,
+//! [`Config::load`] walks the parsed TOML of the file and of those in `conf.d` beside it, key by key, so that everything that
+//! is wrong is found in one run and named with file, line, key and what is allowed. What comes out is what the rest of the program uses: absolute paths,
 //! durations, bounded numbers.
 
 mod account;
+mod effective;
 mod environment;
 mod error;
 mod expect;
 mod load;
+mod parts;
 mod reader;
 mod sections;
 mod units;
@@ -22,8 +24,10 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use self::{
+    effective::{Entry, Origin},
     environment::Environment,
     error::{ConfigError, Place, Problem},
+    load::Loaded,
     units::{parse_duration, parse_size, show_duration, show_size},
 };
 use crate::model::{

@@ -1,248 +1,242 @@
-//! Reads keys of a TOML document one by one, and remembers everything that is wrong with them.
+//! Reads keys of a configuration one by one, and remembers everything that is wrong with them.
 //!
-//! Every getter hands out a usable value, the default where the file's is wrong, so that one run finds all problems.
-//! The caller must ask [`Problems::into_found`] before it believes any of them. Values are never quoted from
-//! `[account.credentials]`, where someone may have pasted a secret, and lines of the file are quoted nowhere.
+//! A configuration is one file or several, later ones over earlier ones, key by key: a [`Section`] is a table of all of
+//! them at once. Every getter (in `values.rs`) hands out a usable value, the default where the file's is wrong, so that
+//! one run finds all problems. The caller must ask [`Reading::into_found`] before it believes any of them. Values are never
+//! quoted from `[account.credentials]`, where someone may have pasted a secret, and lines of the file are quoted nowhere.
 
-use std::{cell::RefCell, ops::RangeInclusive, time::Duration};
+mod values;
+
+use std::cell::RefCell;
 
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    effective::{Entry, Origin, Shown},
     error::{Place, Problem},
-    units::{parse_duration, parse_size, show_duration, show_size},
 };
 
-/// Collects what is wrong, and knows the lines of the text.
-pub(super) struct Problems<'t> {
-    text: &'t str,
+/// Collects what is read and what is wrong, and knows the lines of the texts.
+pub(super) struct Reading<'t> {
+    texts: Vec<&'t str>,
     found: RefCell<Vec<Problem>>,
+    entries: RefCell<Vec<Entry>>,
 }
 
-impl<'t> Problems<'t> {
-    pub(super) const fn new(text: &'t str) -> Self {
-        Self { text, found: RefCell::new(Vec::new()) }
+impl<'t> Reading<'t> {
+    pub(super) const fn new(texts: Vec<&'t str>) -> Self {
+        Self { texts, found: RefCell::new(Vec::new()), entries: RefCell::new(Vec::new()) }
     }
 
-    /// The line, from 1, of a byte of the text.
-    pub(super) fn line(&self, offset: usize) -> Place {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        Place::Line(1 + before.iter().filter(|&&b| b == b'\n').count())
+    /// The line, from 1, of a byte of a file's text.
+    pub(super) fn line(&self, file: usize, offset: usize) -> Place {
+        let text = self.texts.get(file).map_or(&[][..], |text| text.as_bytes());
+        let before = text.get(..offset).unwrap_or(text);
+        Place::Line { file, line: 1 + before.iter().filter(|&&b| b == b'\n').count() }
     }
 
     pub(super) fn add(&self, place: Place, key: impl Into<String>, what: impl Into<String>) {
         self.found.borrow_mut().push(Problem { place, key: key.into(), what: what.into() });
     }
 
-    /// What was found, in the order of the file.
-    pub(super) fn into_found(self) -> Vec<Problem> {
+    /// What was found, in the order of the files and their lines; once, although several keys may have led there.
+    pub(super) fn into_found(self) -> (Vec<Problem>, Vec<Entry>) {
         let mut found = self.found.into_inner();
         found.sort_by_key(|problem| problem.place);
-        found
+        found.dedup();
+        (found, self.entries.into_inner())
     }
 }
 
-/// One table of the document, or its absence.
-pub(super) struct Section<'d> {
-    problems: &'d Problems<'d>,
-    path: String,
+/// A table in one file.
+#[derive(Clone)]
+struct Layer<'d> {
+    file: usize,
     place: Place,
-    table: Option<&'d DeTable<'d>>,
+    /// As its own file counts: `account[0]` is the first of that file.
+    path: String,
+    table: &'d DeTable<'d>,
+}
+
+/// What a layer says about a key.
+struct Said<'s, 'd> {
+    layer: &'s Layer<'d>,
+    place: Place,
+    value: &'d DeValue<'d>,
+}
+
+/// One table of the configuration, or its absence.
+pub(super) struct Section<'d> {
+    reading: &'d Reading<'d>,
+    /// As the whole configuration counts.
+    path: String,
+    /// Where it would stand.
+    place: Place,
+    /// In the order of the files: the last that has a key is the one that counts.
+    layers: Vec<Layer<'d>>,
     known: Vec<&'static str>,
+    is_effective: bool,
 }
 
 impl<'d> Section<'d> {
-    pub(super) const fn root(problems: &'d Problems<'d>, table: &'d DeTable<'d>) -> Self {
-        Self { problems, path: String::new(), place: Place::File, table: Some(table), known: Vec::new() }
+    pub(super) fn root(reading: &'d Reading<'d>, tables: impl Iterator<Item = &'d DeTable<'d>>) -> Self {
+        let layers = tables
+            .enumerate()
+            .map(|(file, table)| Layer { file, place: Place::File { file }, path: String::new(), table })
+            .collect();
+        let place = Place::File { file: 0 };
+        Self { reading, path: String::new(), place, layers, known: Vec::new(), is_effective: true }
     }
 
-    /// True when the file has this table.
+    fn child(&self, path: String, place: Place, layers: Vec<Layer<'d>>) -> Self {
+        let (reading, is_effective) = (self.reading, self.is_effective);
+        Self { reading, path, place, layers, known: Vec::new(), is_effective }
+    }
+
+    /// True when a file has this table.
     pub(super) const fn is_present(&self) -> bool {
-        self.table.is_some()
+        !self.layers.is_empty()
     }
 
-    /// True when the file has this key, whatever its value.
+    /// True when a file has this key, whatever its value.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.find(key).is_some()
+        self.said(key).next().is_some()
     }
 
-    /// The full path of one of its keys.
-    pub(super) fn key(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
-    }
-
-    /// Says that something is wrong with a key: in its line, or in that of the table when the key is missing.
+    /// Says that something is wrong with a key: in the line that counts, or in that of the table when the key is missing.
     pub(super) fn wrong(&self, key: &str, what: impl Into<String>) {
-        let place = self.find(key).map_or(self.place, |(place, _)| place);
-        self.problems.add(place, self.key(key), what);
+        let (place, path) = match (self.said(key).last(), self.layers.last()) {
+            (Some(said), _) => (said.place, &said.layer.path),
+            // Something that no file has at all is missing in the one that was named.
+            (None, Some(layer)) if !self.path.is_empty() => (layer.place, &layer.path),
+            (None, _) => (self.place, &self.path),
+        };
+        self.reading.add(place, join(path, key), what);
     }
 
     /// Says that something is wrong with a variable of the environment.
     pub(super) fn wrong_variable(&self, name: &str, what: impl Into<String>) {
-        self.problems.add(Place::Environment, name, what);
+        self.reading.add(Place::Environment, name, what);
+    }
+
+    /// A key that was read has this value instead, which a variable of the environment gave.
+    pub(super) fn overridden(&self, key: &'static str, value: &impl Shown, variable: &'static str) {
+        let mut entries = self.reading.entries.borrow_mut();
+        if let Some(entry) = entries.iter_mut().rev().find(|e| e.key == key && e.section == self.path) {
+            entry.value = value.shown();
+            entry.origin = Origin::Environment { variable };
+        }
     }
 
     /// A nested table; an absent one reads like an empty one.
     pub(super) fn section(&mut self, key: &'static str) -> Self {
-        let (mut place, mut table) = (self.place, None);
-        if let Some((at, value)) = self.get(key) {
-            place = at;
-            table = value.as_table();
-            if table.is_none() {
-                self.wrong(key, format!("must be a table, [{}], but is {}", self.key(key), kind(value)));
-            }
-        }
-        Self { problems: self.problems, path: self.key(key), place, table, known: Vec::new() }
-    }
-
-    /// An array of tables, empty when the key is absent; nothing when it holds something else.
-    pub(super) fn sections(&mut self, key: &'static str) -> Option<Vec<Self>> {
-        let Some((place, value)) = self.get(key) else { return Some(Vec::new()) };
-        let path = self.key(key);
-        let Some(items) = value.as_array() else {
-            self.wrong(key, format!("must be a list of tables, [[{path}]], but is {}", kind(value)));
-            return None;
-        };
-        let (mut sections, mut all_tables) = (Vec::new(), true);
-        for (i, item) in items.iter().enumerate() {
-            let path = format!("{path}[{i}]");
-            let place = if item.span().is_empty() { place } else { self.problems.line(item.span().start) };
-            match item.get_ref().as_table() {
-                Some(table) => {
-                    let section = Self { problems: self.problems, path, place, table: Some(table), known: Vec::new() };
-                    sections.push(section);
-                }
+        self.known.push(key);
+        let mut layers = Vec::new();
+        for Said { layer, place, value } in self.said(key) {
+            let path = join(&layer.path, key);
+            match value.as_table() {
+                Some(table) => layers.push(Layer { file: layer.file, place, path, table }),
                 None => {
-                    all_tables = false;
-                    self.problems.add(place, path, format!("must be a table, but is {}", kind(item.get_ref())));
+                    let what = format!("must be a table, [{path}], but is {}", kind(value));
+                    self.reading.add(place, path, what);
                 }
             }
         }
-        all_tables.then_some(sections)
+        let place =
+            self.said(key).last().map_or_else(|| self.layers.last().map_or(self.place, |l| l.place), |s| s.place);
+        self.child(join(&self.path, key), place, layers)
     }
 
-    /// A value that `read` understands; it answers with what is wrong, and what is allowed.
-    pub(super) fn value<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) -> T {
-        let Some((_, value)) = self.get(key) else { return default };
-        match read(value) {
-            Ok(value) => value,
-            Err(what) => {
-                self.wrong(key, what);
-                default
-            }
+    /// The tables of an array, empty when the key is absent; nothing when it holds something else. As with every list, a later
+    /// file's replaces that of an earlier one.
+    pub(super) fn sections(&mut self, key: &'static str) -> Option<Vec<Self>> {
+        let mut only = self.child(self.path.clone(), self.place, Vec::new());
+        if let Some(said) = self.said(key).last() {
+            only.layers.push(said.layer.clone());
         }
+        self.known.push(key);
+        // No two have the same: each stands for itself.
+        only.merged_sections(key, "", "")
     }
 
-    /// Text that `read` understands.
-    pub(super) fn text<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&str) -> Result<T, String>) -> T {
-        self.value(key, default, |value| match value.as_str() {
-            Some(text) => read(text),
-            None => Err(format!("must be text in quotes, but is {}", kind(value))),
-        })
-    }
-
-    /// A list of texts, each of which `read` understands.
-    pub(super) fn texts<T>(
-        &mut self,
-        key: &'static str,
-        default: Vec<T>,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
-        self.value(key, default, |value| {
+    /// The tables of an array, empty when the key is absent; nothing when it holds something else. Those that have the same
+    /// text under the key `identity`, `unnamed` where it is absent, in different files are one.
+    pub(super) fn merged_sections(&mut self, key: &'static str, identity: &str, unnamed: &str) -> Option<Vec<Self>> {
+        self.known.push(key);
+        let (mut groups, mut all_tables) = (Vec::<(Option<String>, Vec<Layer<'d>>)>::new(), true);
+        for Said { layer, place, value } in self.said(key) {
+            let path = join(&layer.path, key);
             let Some(items) = value.as_array() else {
-                return Err(format!("must be a list of texts, [\"...\"], but is {}", kind(value)));
+                self.reading.add(
+                    place,
+                    &*path,
+                    format!("must be a list of tables, [[{path}]], but is {}", kind(value)),
+                );
+                all_tables = false;
+                continue;
             };
-            let read_one = |item: &DeValue<'_>| match item.as_str() {
-                Some(text) => read(text),
-                None => Err(format!("must hold texts in quotes, but has {}", kind(item))),
-            };
-            items.iter().map(|item| read_one(item.get_ref())).collect()
-        })
-    }
-
-    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
-        self.value(key, default, |value| {
-            value.as_bool().ok_or_else(|| format!("must be true or false, but is {}", kind(value)))
-        })
-    }
-
-    pub(super) fn integer<T>(&mut self, key: &'static str, default: T, allowed: RangeInclusive<u32>) -> T
-    where
-        T: TryFrom<u32>,
-    {
-        let (low, high) = (*allowed.start(), *allowed.end());
-        self.value(key, default, |value| {
-            let Some(number) = value.as_integer() else {
-                return Err(format!("must be a whole number from {low} to {high}, but is {}", kind(value)));
-            };
-            u32::from_str_radix(number.as_str(), number.radix())
-                .ok()
-                .filter(|n| allowed.contains(n))
-                .and_then(|n| T::try_from(n).ok())
-                .ok_or_else(|| format!("is {number}, which is not within {low} to {high}"))
-        })
-    }
-
-    pub(super) fn duration(
-        &mut self,
-        key: &'static str,
-        default: Duration,
-        allowed: RangeInclusive<Duration>,
-    ) -> Duration {
-        let (low, high) = (show_duration(*allowed.start()), show_duration(*allowed.end()));
-        self.value(key, default, |value| {
-            let Some(text) = value.as_str() else {
-                let kind = kind(value);
-                return Err(format!(
-                    "must be a duration in quotes with a unit, \"{low}\" to \"{high}\", but is {kind}"
-                ));
-            };
-            let duration = parse_duration(text).map_err(|e| format!("{e}; allowed: \"{low}\" to \"{high}\""))?;
-            if allowed.contains(&duration) {
-                Ok(duration)
-            } else {
-                Err(format!("is {text:?}, which is not within \"{low}\" to \"{high}\""))
-            }
-        })
-    }
-
-    /// Bytes: text with a unit, or a plain number.
-    pub(super) fn size(&mut self, key: &'static str, default: u64, allowed: RangeInclusive<u64>) -> u64 {
-        let (low, high) = (show_size(*allowed.start()), show_size(*allowed.end()));
-        self.value(key, default, |value| {
-            let (bytes, shown) = match value {
-                DeValue::String(text) => {
-                    let bytes = parse_size(text).map_err(|e| format!("{e}; allowed: \"{low}\" to \"{high}\""))?;
-                    (Some(bytes), format!("{text:?}"))
+            for (i, item) in items.iter().enumerate() {
+                let path = format!("{path}[{i}]");
+                let span = item.span();
+                let place = if span.is_empty() { place } else { self.reading.line(layer.file, span.start) };
+                let Some(table) = item.get_ref().as_table() else {
+                    all_tables = false;
+                    self.reading.add(place, path, format!("must be a table, but is {}", kind(item.get_ref())));
+                    continue;
+                };
+                let layer = Layer { file: layer.file, place, path, table };
+                let name = match table.iter().find(|(name, _)| name.get_ref() == identity) {
+                    Some((_, value)) => value.get_ref().as_str().map(str::to_owned),
+                    None => Some(unnamed.to_owned()),
+                };
+                let same = |(other, layers): &&mut (Option<String>, Vec<Layer<'d>>)| {
+                    name.is_some() && *other == name && layers.iter().all(|l| l.file != layer.file)
+                };
+                match groups.iter_mut().find(same) {
+                    Some((_, layers)) => layers.push(layer),
+                    None => groups.push((name, vec![layer])),
                 }
-                DeValue::Integer(n) => (u64::from_str_radix(n.as_str(), n.radix()).ok(), n.to_string()),
-                _ => return Err(format!("must be a size such as \"1GiB\", but is {}", kind(value))),
-            };
-            bytes
-                .filter(|n| allowed.contains(n))
-                .ok_or_else(|| format!("is {shown}, which is not within \"{low}\" to \"{high}\""))
-        })
+            }
+        }
+        let path = join(&self.path, key);
+        let section = |(i, (_, layers))| self.child(format!("{path}[{i}]"), self.place, layers);
+        all_tables.then(|| groups.into_iter().enumerate().map(section).collect())
+    }
+
+    /// Where a later file names another text under `key`, the table begins anew with that file: what stood in earlier ones
+    /// is split off, to be checked by itself.
+    pub(super) fn split_off_replaced(&mut self, key: &str) -> Option<Self> {
+        let (mut begin, mut before): (usize, Option<&str>) = (0, None);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let Some(text) = find(layer.table, key).and_then(|(_, value)| value.as_str()) else { continue };
+            if before.is_some_and(|before| before != text) {
+                begin = i;
+            }
+            before = Some(text);
+        }
+        let rest = self.layers.split_off(begin);
+        let replaced = std::mem::replace(&mut self.layers, rest);
+        (!replaced.is_empty())
+            .then(|| Self { is_effective: false, ..self.child(self.path.clone(), self.place, replaced) })
     }
 
     /// Every key that was never asked for is unknown. `explain` may know more about one.
     pub(super) fn finish_with(self, explain: impl Fn(&str) -> Option<String>) {
-        for (key, _) in self.table.into_iter().flatten() {
-            let name: &str = key.get_ref();
-            if self.known.contains(&name) {
-                continue;
+        for layer in &self.layers {
+            for (key, _) in layer.table {
+                let name: &str = key.get_ref();
+                if self.known.contains(&name) {
+                    continue;
+                }
+                let what = explain(name).unwrap_or_else(|| {
+                    format!("unknown key{} (allowed: {})", did_you_mean(name, &self.known), self.known.join(", "))
+                });
+                // A key that is no plain word is quoted, so that it cannot drive a terminal.
+                let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+                let shown = if plain { name.to_owned() } else { format!("{name:?}") };
+                let place = self.reading.line(layer.file, key.span().start);
+                self.reading.add(place, join(&layer.path, &shown), what);
             }
-            let what = explain(name).unwrap_or_else(|| {
-                format!("unknown key{} (allowed: {})", did_you_mean(name, &self.known), self.known.join(", "))
-            });
-            // A key that is no plain word is quoted, so that it cannot drive a terminal.
-            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-            let shown = if plain { name.to_owned() } else { format!("{name:?}") };
-            self.problems.add(self.problems.line(key.span().start), self.key(&shown), what);
         }
     }
 
@@ -251,15 +245,23 @@ impl<'d> Section<'d> {
         self.finish_with(|_| None);
     }
 
-    fn get(&mut self, key: &'static str) -> Option<(Place, &'d DeValue<'d>)> {
-        self.known.push(key);
-        self.find(key)
+    /// What the files say about a key, the one that counts last.
+    fn said<'s>(&'s self, key: &str) -> impl Iterator<Item = Said<'s, 'd>> {
+        self.layers.iter().filter_map(move |layer| {
+            let (start, value) = find(layer.table, key)?;
+            Some(Said { layer, place: self.reading.line(layer.file, start), value })
+        })
     }
+}
 
-    fn find(&self, key: &str) -> Option<(Place, &'d DeValue<'d>)> {
-        let (name, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
-        Some((self.problems.line(name.span().start), value.get_ref()))
-    }
+fn find<'d>(table: &'d DeTable<'d>, key: &str) -> Option<(usize, &'d DeValue<'d>)> {
+    let (name, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+    Some((name.span().start, value.get_ref()))
+}
+
+/// The full path of a key.
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// What a value is, without what it says.

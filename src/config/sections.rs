@@ -2,6 +2,7 @@
 //! the two together.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -51,8 +52,13 @@ pub(super) fn storage(mut s: Section<'_>, env: &Environment) -> Storage {
         }
         from_env => from_env.and_then(Result::ok),
     };
-    let state_dir = state_dir.unwrap_or_else(|| PathBuf::from("/var/lib/cdn-usaged"));
-    let state_dir = s.text("state_dir", state_dir, absolute);
+    let is_given = s.has("state_dir");
+    let mut dir = s.text("state_dir", PathBuf::from("/var/lib/cdn-usaged"), absolute);
+    if let Some(from_env) = state_dir.filter(|_| !is_given) {
+        s.overridden("state_dir", &from_env, "STATE_DIRECTORY");
+        dir = from_env;
+    }
+    let state_dir = dir;
     let download_dir = s.text("download_dir", state_dir.join("exports"), absolute);
     let min_free_bytes = s.size("min_free", GIB, 0..=SIZE_MAX);
     s.finish();
@@ -154,32 +160,55 @@ pub(super) fn log(mut s: Section<'_>, env: &Environment) -> Log {
     let mut level = s.text("level", "info".to_owned(), checked);
     if let Some(over) = env.text("CDN_USAGED_LOG") {
         match checked(&over) {
-            Ok(over) => level = over,
+            Ok(over) => {
+                s.overridden("level", &over, "CDN_USAGED_LOG");
+                level = over;
+            }
             Err(what) => s.wrong_variable("CDN_USAGED_LOG", what),
         }
     }
-    let format = s.text("format", LogFormat::Auto, log_format);
+    let format = s.word("format", LogFormat::Auto, &FORMATS, log_format);
     s.finish();
     Log { level, format }
 }
 
+const FORMATS: [&str; 4] =
+    [LogFormat::Auto.as_str(), LogFormat::Text.as_str(), LogFormat::Json.as_str(), LogFormat::Journald.as_str()];
+
 fn log_format(text: &str) -> Result<LogFormat, String> {
-    const ALLOWED: [&str; 4] = ["auto", "text", "json", "journald"];
-    match text {
-        "auto" => Ok(LogFormat::Auto),
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        "journald" => Ok(LogFormat::Journald),
-        _ => Err(format!(
-            "is {text:?}{}, which is no format; allowed: {}",
-            did_you_mean(text, &ALLOWED),
-            ALLOWED.join(", ")
-        )),
+    let all = [LogFormat::Auto, LogFormat::Text, LogFormat::Json, LogFormat::Journald];
+    all.into_iter().find(|format| format.as_str() == text).ok_or_else(|| {
+        format!("is {text:?}{}, which is no format; allowed: {}", did_you_mean(text, &FORMATS), FORMATS.join(", "))
+    })
+}
+
+impl LogFormat {
+    /// As the configuration spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Journald => "journald",
+        }
+    }
+}
+
+/// As the configuration spells it.
+impl fmt::Display for HostRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(suffix) => write!(f, "*{suffix}"),
+        }
     }
 }
 
 pub(super) fn http(mut s: Section<'_>) -> Option<Http> {
-    let present = s.is_present();
+    if !s.is_present() {
+        return None;
+    }
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9469));
     let listen = s.text("listen", default, |text| {
         text.parse().map_err(|_| {
@@ -187,5 +216,5 @@ pub(super) fn http(mut s: Section<'_>) -> Option<Http> {
         })
     });
     s.finish();
-    present.then_some(Http { listen })
+    Some(Http { listen })
 }

@@ -4,6 +4,7 @@ use super::*;
 
 mod accounts;
 mod expect;
+mod parts;
 
 const MINIMAL: &str = "[[account]]\n";
 
