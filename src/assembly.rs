@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 use crate::{
     cdn::{Client, Permits, Told},
     config::{self, Config, Environment},
-    credentials::{Change, Outside, Provider},
-    egress::{self, Downloads, EgressError, Policy, Surroundings},
+    credentials::{self, Change, Outside, Provider},
+    egress::{self, Authorities, Downloads, EgressError, Network, Policy, Surroundings, Via},
     fetch::{Area, Mode, Queue, Settings},
     model::task::ListingKey,
     observer::Observer,
@@ -71,7 +71,7 @@ pub fn client(
     config: &Config,
     account: &config::Account,
     environment: &Environment,
-    surroundings: Surroundings,
+    surroundings: &Surroundings,
     observer: &Arc<dyn Observer>,
     permits: Arc<Permits>,
 ) -> Result<(Arc<Client>, Provider), EgressError> {
@@ -103,11 +103,39 @@ pub fn client(
     Ok((Arc::new(client), keys))
 }
 
+/// Proxies and authorities as configured, with what their files hold now.
+///
+/// # Errors
+/// When a file cannot be used, or a secret is open to others: names key and file, and says how to mend it.
+pub fn network(config: &Config, environment: &Environment) -> Result<Network, String> {
+    let via = |section: &str, proxy: &config::Proxy| -> Result<Via, String> {
+        match &proxy.choice {
+            None => Ok(Via::Environment),
+            Some(config::ProxyChoice::Direct) => Ok(Via::Direct),
+            Some(config::ProxyChoice::Url(url)) => {
+                let file = proxy.credentials_file.as_ref();
+                let login = file.map(|file| credentials::proxy_login(file, environment)).transpose();
+                let login = login.map_err(|e| format!("{section}.proxy_credentials_file: {e}"))?;
+                Ok(Via::Proxy {
+                    url: url.clone(),
+                    login: login.map(|(user, password)| egress::Login { user, password }),
+                })
+            }
+        }
+    };
+    let authorities = config.tls.ca_file.as_deref().map(Authorities::load).transpose().map_err(|e| e.to_string())?;
+    Ok(Network {
+        gateway: via("gateway", &config.gateway.proxy)?,
+        download: via("download", &config.download.proxy)?,
+        authorities: authorities.unwrap_or_default(),
+    })
+}
+
 /// What the queue takes from the configuration.
 ///
 /// # Errors
 /// When no HTTP client can be built.
-pub fn settings(config: &Config, surroundings: Surroundings, mode: Mode) -> Result<Settings, EgressError> {
+pub fn settings(config: &Config, surroundings: &Surroundings, mode: Mode) -> Result<Settings, EgressError> {
     Ok(Settings {
         downloads: Downloads::new(Policy::new(&config.download), surroundings)?,
         config: config.download.clone(),
@@ -138,7 +166,7 @@ impl Assembly {
             let permits = Arc::new(Permits::new(&world.config.rate_limit));
             accounts.push(Account::new(world, account, permits, &due).await?);
         }
-        let settings = settings(world.config, world.surroundings, mode)?;
+        let settings = settings(world.config, &world.surroundings, mode)?;
         let observer = Arc::clone(world.observer);
         let queue = Queue::new(world.store.clone(), area, &world.config.storage, settings, Arc::clone(&due), observer);
         Ok(Self { accounts, queue: Arc::new(queue), due })
@@ -161,8 +189,14 @@ impl Account {
         permits: Arc<Permits>,
         due: &Arc<Notify>,
     ) -> Result<Self, AssemblyError> {
-        let (client, keys) =
-            client(world.config, account, world.environment, world.surroundings, world.observer, Arc::clone(&permits))?;
+        let (client, keys) = client(
+            world.config,
+            account,
+            world.environment,
+            &world.surroundings,
+            world.observer,
+            Arc::clone(&permits),
+        )?;
         let mut pollers = Vec::new();
         for &export in &account.exports {
             let listing = ListingKey { account: account.name.clone(), export };

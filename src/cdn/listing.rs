@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config,
     credentials::Provider,
+    egress::Api,
     model::task::{AccountName, Export},
 };
 
@@ -35,7 +36,7 @@ impl Client {
     pub fn new(
         account: AccountName,
         endpoint: Url,
-        http: reqwest::Client,
+        http: impl Into<Api>,
         credentials: Provider,
         permits: Arc<Permits>,
         retry: config::Retry,
@@ -45,7 +46,7 @@ impl Client {
             transport: Transport {
                 account,
                 endpoint,
-                http,
+                http: http.into(),
                 credentials,
                 permits,
                 retry,

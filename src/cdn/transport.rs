@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clock, config,
     credentials::{Credentials, Kind, Provider},
+    egress::Api,
     events,
     model::{backoff, task::AccountName},
     rpc,
@@ -62,7 +63,7 @@ pub type Observer = Arc<dyn Fn(&Told<'_>) + Send + Sync>;
 pub(super) struct Transport {
     pub account: AccountName,
     pub endpoint: Url,
-    pub http: reqwest::Client,
+    pub http: Api,
     pub credentials: Provider,
     pub permits: Arc<Permits>,
     pub retry: config::Retry,

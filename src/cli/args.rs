@@ -70,6 +70,9 @@ pub(crate) enum Command {
             Examples:\n  cdn-usaged status\n  cdn-usaged status --json | jq .concerns"
     )]
     Status(StatusArgs),
+    /// Show the configuration that is in force, or the schema for editors
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show tasks with their downloads
     #[command(
         long_about = "Show tasks with their downloads.\n\n\
@@ -162,6 +165,32 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub online: bool,
     /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every key as it is in force, defaults included
+    #[command(
+        long_about = "Show every key as it is in force, defaults included.\n\n\
+            The configuration file and those of conf.d beside it are read and checked as the daemon does it. What is printed is \
+            a configuration that says the same. Secrets are never in it: there are none in what it is read from.",
+        after_help = "Examples:\n  cdn-usaged config show --origin\n  cdn-usaged config show --json"
+    )]
+    Show(ConfigShowArgs),
+    /// Write the JSON Schema of the configuration, for editors
+    #[command(after_help = "Example:\n  cdn-usaged config schema >schema.json\n\n\
+        A line \"#:schema ./schema.json\" at the beginning of a file tells editors where it is.")]
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShowArgs {
+    /// Say for each key where it comes from: default, FILE:LINE, or a variable of the environment
+    #[arg(long)]
+    pub origin: bool,
+    /// Print one JSON object; with --origin one for each key, a line each
     #[arg(long)]
     pub json: bool,
 }

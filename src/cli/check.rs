@@ -1,6 +1,6 @@
 //! `check`: the configuration, and with `--online` everything that a call needs.
 
-use std::{path::Path, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -66,18 +66,20 @@ struct ListingJson<'a> {
 
 /// Runs the command.
 pub(crate) async fn run(
-    path: &Path,
+    files: &[PathBuf],
     config: &Config,
     environment: Environment,
     args: &CheckArgs,
 ) -> Result<(), Failure> {
     refuse_open(&config.accounts, &environment).map_err(Failure::config)?;
+    let network = assembly::network(config, &environment).map_err(Failure::config)?;
+    let surroundings = Surroundings::System(Box::new(network));
     let mut out = Out::new();
     let listings: usize = config.accounts.iter().map(|a| a.exports.len()).sum();
     if !args.json {
         out.line(&format!(
-            "{} is valid: {}, {}",
-            path.display(),
+            "{} valid: {}, {}",
+            named(files),
             count(config.accounts.len() as u64, "account"),
             count(listings as u64, "listing")
         ))?;
@@ -90,13 +92,22 @@ pub(crate) async fn run(
     let mut complete = true;
     if args.online {
         for account in &config.accounts {
-            let found = Found::of(config, account, &environment).await?;
+            let found = Found::of(config, account, &environment, &surroundings).await?;
             complete &= found.is_ok();
             if args.json { found.write_json(&mut out)? } else { found.write_text(&mut out)? }
         }
     }
     out.finish()?;
     if complete { Ok(()) } else { Err(Failure::silent()) }
+}
+
+/// The file, and how many were laid over it.
+fn named(files: &[PathBuf]) -> String {
+    let main = files.first().map_or_else(String::new, |path| path.display().to_string());
+    match files.len().saturating_sub(1) {
+        0 => format!("{main} is"),
+        more => format!("{main} and {} of conf.d are", count(more as u64, "file")),
+    }
 }
 
 /// What the calls for one account found.
@@ -115,10 +126,14 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     /// Asks whose the keys are, and makes one signed call for each listing.
-    async fn of(config: &Config, account: &'a Account, environment: &Environment) -> Result<Self, Failure> {
+    async fn of(
+        config: &Config,
+        account: &'a Account,
+        environment: &Environment,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Failure> {
         let permits = Arc::new(Permits::new(&config.rate_limit));
         let observer = Arc::new(Nobody) as Arc<dyn Observer>;
-        let surroundings = Surroundings::System;
         let (client, keys) = assembly::client(config, account, environment, surroundings, &observer, permits)?;
         let (keys, caller, skew) = ask(&keys).await;
         let listings = pages(&client, account).await;

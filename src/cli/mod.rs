@@ -4,6 +4,7 @@ mod args;
 mod around;
 mod calendar;
 mod check;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod files;
@@ -37,12 +38,12 @@ use std::{
 use clap::Parser as _;
 
 use self::{
-    args::{Cli, Command},
+    args::{Cli, Command, ConfigCommand},
     progress::{AboveBars, Bars},
 };
 use crate::{
     assembly::AssemblyError,
-    config::{Config, ConfigError, Environment},
+    config::{ConfigError, Environment, Loaded},
     egress::EgressError,
     logging,
     store::{LockError, OpenError, StoreError},
@@ -160,8 +161,15 @@ fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Sig
     if let Command::Demo(args) = &cli.command {
         return demo::run(args);
     }
+    if let Command::Config(ConfigCommand::Schema) = &cli.command {
+        return config::write_schema();
+    }
     let environment = Environment::process();
-    let config = Config::load(&cli.config, &environment)?;
+    let loaded = Loaded::load(&cli.config, &environment)?;
+    if let Command::Config(ConfigCommand::Show(args)) = &cli.command {
+        return config::show(&loaded, args);
+    }
+    let Loaded { config, files, .. } = loaded;
     let bars = Bars::new();
     let log = logging::init(&config.log, AboveBars(bars.clone())).map_err(Failure::config)?;
     runtime.block_on(async {
@@ -172,7 +180,7 @@ fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Sig
                 run::run(&cli.config, config, environment, log, signals).await
             }
             Command::Once(args) => once::run(&cli.config, config, environment, &args, &bars).await,
-            Command::Check(args) => check::run(&cli.config, &config, environment, &args).await,
+            Command::Check(args) => check::run(&files, &config, environment, &args).await,
             Command::Status(args) => status::run(&cli.config, &config, &args).await,
             Command::Tasks(args) => tasks::run(&config, &args).await,
             Command::History(args) => history::run(&config, &args).await,
@@ -182,6 +190,8 @@ fn command(cli: Cli, runtime: &tokio::runtime::Runtime, signals: Option<run::Sig
             Command::Calendar(args) => calendar::run(&config, &args).await,
             Command::Retry(args) => retry::run(&cli.config, &config, &args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
+            // Answered above.
+            Command::Config(_) => Ok(()),
             #[cfg(feature = "demo")]
             Command::Demo(_) => Ok(()),
         }

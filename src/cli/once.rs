@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
-    assembly::{Assembly, World},
+    assembly::{self, Assembly, World},
     config::{self, Config, Environment},
     credentials::refuse_open,
     egress::Surroundings,
@@ -49,6 +49,7 @@ pub(crate) async fn run(
     let cancel = CancellationToken::new();
     let mut signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     refuse_open(&config.accounts, &environment).map_err(Failure::config)?;
+    let network = assembly::network(&config, &environment).map_err(Failure::config)?;
     owner::refuse_root(config_path, &config.storage.state_dir, "once", args.as_root)?;
     make_state_dir(&config.storage.state_dir)?;
     let _lock = Lock::take(&config.storage.state_dir)?;
@@ -57,7 +58,7 @@ pub(crate) async fn run(
     let world = World {
         config: &config,
         environment: &environment,
-        surroundings: Surroundings::System,
+        surroundings: Surroundings::System(Box::new(network)),
         store: &store,
         observer: &(Arc::new(Nobody) as Arc<dyn Observer>),
     };

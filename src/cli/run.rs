@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, once};
 use crate::{
     admin::{self, AdminState},
+    assembly,
     config::{Config, Environment},
     credentials::refuse_open,
     daemon::{Daemon, Origin, Parts, Requests, Watch},
@@ -103,6 +104,7 @@ async fn serve(
     requests: &mut Requests,
 ) -> Result<(), Failure> {
     refuse_open(&config.accounts, &environment).map_err(Failure::config)?;
+    let network = assembly::network(&config, &environment).map_err(Failure::config)?;
     once::make_state_dir(&config.storage.state_dir)?;
     let _lock = Lock::take(&config.storage.state_dir)?;
     let area = once::open_area(&config.storage)?;
@@ -116,7 +118,7 @@ async fn serve(
     let watch = Arc::new(Watch::new().map_err(Failure::other)?);
     let notifier = Notifier::from_environment(&environment);
     let origin = Origin { path: path.to_owned(), environment };
-    let parts = Parts { origin, config, log, notifier, watch: Arc::clone(&watch), store: store.clone(), area };
+    let parts = Parts { origin, config, network, log, notifier, watch: Arc::clone(&watch), store: store.clone(), area };
     let admin_stop = CancellationToken::new();
     let mut admin = JoinSet::new();
     if let Some(listener) = listener {

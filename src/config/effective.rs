@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use toml::Value;
 use url::Url;
 
-use super::{HostRule, LogFormat, error::Place, units::show_duration};
+use super::{HostRule, LogFormat, ProxyChoice, error::Place, units::show_duration};
 use crate::model::task::{AccountName, Export};
 
 /// A key as it is in force. The keys that are read are declared where they are read, in `sections.rs` and `account.rs`, and
@@ -117,6 +117,15 @@ as_text! {
     LogFormat: s => s.as_str().to_owned(),
     HostRule: s => s.to_string(),
     Url: s => url_text(s),
+}
+
+impl Shown for ProxyChoice {
+    fn shown(&self) -> Option<Value> {
+        match self {
+            Self::Direct => "none".shown(),
+            Self::Url(url) => url.shown(),
+        }
+    }
 }
 
 impl Shown for bool {

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::{
     Config, ConfigError, Entry, Environment, account,
     error::{Place, Problem},
+    network,
     parts::{self, Part},
     reader::{Reading, Section},
     sections,
@@ -85,6 +86,8 @@ pub(super) fn read(parts: &[Part], env: &Environment) -> (Option<Config>, Vec<En
             download: sections::download(root.section("download")),
             log: sections::log(root.section("log"), env),
             http: sections::http(root.section("http")),
+            gateway: network::gateway(root.section("gateway")),
+            tls: network::tls(root.section("tls")),
             accounts: account::accounts(&mut root),
         };
         root.finish();

@@ -10,9 +10,12 @@ mod environment;
 mod error;
 mod expect;
 mod load;
+mod network;
 mod parts;
 mod reader;
+mod schema;
 mod sections;
+mod show;
 mod units;
 
 #[cfg(test)]
@@ -28,6 +31,7 @@ pub use self::{
     environment::Environment,
     error::{ConfigError, Place, Problem},
     load::Loaded,
+    schema::schema,
     units::{parse_duration, parse_size, show_duration, show_size},
 };
 use crate::model::{
@@ -55,6 +59,10 @@ pub struct Config {
     pub log: Log,
     /// Where metrics and health are served; absent: nowhere.
     pub http: Option<Http>,
+    /// How the gateway is reached.
+    pub gateway: Gateway,
+    /// Whose certificates are trusted.
+    pub tls: Tls,
     /// At least one, each name once.
     pub accounts: Vec<Account>,
 }
@@ -126,6 +134,42 @@ pub struct Download {
     pub allowed_networks: Vec<IpNet>,
     /// Whether plain http links are followed.
     pub allow_http: bool,
+    /// The proxy for files.
+    pub proxy: Proxy,
+    /// Whether links to the object store are taken from its internal endpoints.
+    pub internal_endpoint: bool,
+}
+
+/// `[gateway]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gateway {
+    /// The proxy for signed calls.
+    pub proxy: Proxy,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificates that are trusted beside those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `proxy` and `proxy_credentials_file`, in two sections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxy {
+    /// Absent: as the environment says.
+    pub choice: Option<ProxyChoice>,
+    /// Holds `USER:PASSWORD`. A relative path is looked up in `$CREDENTIALS_DIRECTORY`.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// A proxy that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// None, whatever the environment says.
+    Direct,
+    /// This one, http or https, without user name and password.
+    Url(Url),
 }
 
 /// One entry of `download.allowed_hosts`, in lower case.

@@ -93,6 +93,11 @@ impl<'d> Section<'d> {
         Self { reading, path, place, layers, known: Vec::new(), is_effective }
     }
 
+    /// Its full path.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// True when a file has this table.
     pub(super) const fn is_present(&self) -> bool {
         !self.layers.is_empty()

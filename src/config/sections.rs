@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use url::Host;
 
 use super::{
-    Download, Environment, HostRule, Http, Log, LogFormat, Poll, RateLimit, Retry, Storage,
+    Download, Environment, HostRule, Http, Log, LogFormat, Poll, RateLimit, Retry, Storage, network,
     reader::{Section, did_you_mean},
 };
 
@@ -30,7 +30,7 @@ const fn hours(n: u64) -> Duration {
     Duration::from_secs(n * 3600)
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     if path.is_absolute() && !text.contains('\0') {
         Ok(path.to_owned())
@@ -111,6 +111,8 @@ pub(super) fn download(mut s: Section<'_>) -> Download {
         allowed_hosts: s.texts("allowed_hosts", Vec::new(), HostRule::parse),
         allowed_networks: s.texts("allowed_networks", Vec::new(), network),
         allow_http: s.boolean("allow_http", false),
+        proxy: network::proxy(&mut s),
+        internal_endpoint: s.boolean("internal_endpoint", false),
     };
     s.finish();
     download

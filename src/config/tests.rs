@@ -5,6 +5,8 @@ use super::*;
 mod accounts;
 mod expect;
 mod parts;
+mod schema;
+mod show;
 
 const MINIMAL: &str = "[[account]]\n";
 
@@ -23,6 +25,18 @@ fn error(text: &str) -> String {
 
 fn folder(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Every file below a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
 }
 
 fn default_toml() -> String {
@@ -59,6 +73,8 @@ fn the_shipped_default_file_mentions_every_key() {
         ("[download]", "[download]"),
         ("[log]", "[log]"),
         ("[http]", "[http]"),
+        ("[gateway]", "[gateway]"),
+        ("[tls]", "[tls]"),
         ("[[account]]", "[[account]]"),
         ("[[account]]\n[account.credentials]", "[account.credentials]"),
         ("[[account]]\n[[account.expect]]", "[[account.expect]]"),
@@ -80,7 +96,7 @@ fn the_shipped_default_file_mentions_every_key() {
             found += 1;
         }
     }
-    assert!(found > 40, "{found}");
+    assert!(found > 50, "{found}");
 }
 
 #[test]
@@ -105,6 +121,8 @@ fn the_defaults_are_those_that_are_promised() {
     assert!(download.allowed_hosts.is_empty() && download.allowed_networks.is_empty());
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
     assert_eq!(config.http, None);
+    assert_eq!((&config.gateway, &config.tls), (&Gateway::default(), &Tls::default()));
+    assert_eq!((&download.proxy, download.internal_endpoint), (&Proxy::default(), false));
     assert_eq!(config.accounts.len(), 1);
     let account = &config.accounts[0];
     assert_eq!((account.name.as_str(), account.endpoint.as_str()), ("main", "https://cdn.aliyuncs.com/"));
@@ -116,14 +134,17 @@ fn the_defaults_are_those_that_are_promised() {
 
 #[test]
 fn every_shipped_example_is_valid() {
-    let mut found = 0;
-    for entry in fs::read_dir(folder("config/examples")).unwrap() {
-        let path = entry.unwrap().path();
+    let examples = walk(&folder("config/examples"));
+    for path in &examples {
         assert_eq!(path.extension().and_then(|e| e.to_str()), Some("toml"), "{}", path.display());
-        Config::load(&path, &Environment::empty()).unwrap();
-        found += 1;
+        // Parts of a whole are read with it.
+        if !path.components().any(|c| c.as_os_str() == "conf.d") {
+            Config::load(path, &Environment::empty()).unwrap();
+        }
     }
-    assert!(found >= 2, "{found}");
+    assert!(examples.len() >= 5, "{examples:?}");
+    let fleet = Loaded::load(&folder("config/examples/fleet/config.toml"), &Environment::empty()).unwrap();
+    assert_eq!((fleet.files.len(), fleet.config.accounts.len()), (3, 2));
 }
 
 #[test]
@@ -185,12 +206,49 @@ fn wrong_types_and_values_out_of_range_are_named_with_what_is_allowed() {
         ("[log]\nlevel = 'hyper=debug'", "is not a level or a filter"),
         ("[log]\nformat = 'syslog'", "which is no format; allowed: auto, text, json, journald"),
         ("[log]\nformat = 'jsn'", "did you mean \"json\"?"),
+        (
+            "[gateway]\nproxy = 'proxy:3128'",
+            ":2: gateway.proxy: is neither http nor https; allowed: \"http://HOST:PORT\"",
+        ),
+        ("[gateway]\nproxy = ''", "gateway.proxy: is not a URL"),
+        ("[gateway]\nproxy = 'socks5://proxy:1'", "gateway.proxy: is neither http nor https"),
+        ("[gateway]\nproxy = 'http://proxy/path'", "gateway.proxy: has a path"),
+        ("[gateway]\nproxy = 'http://proxy/?x'", "gateway.proxy: has a query"),
+        ("[gateway]\nproxy_credentials_file = '/x'", "is of use only beside gateway.proxy = \"http://HOST:PORT\""),
+        (
+            "[download]\nproxy = 'none'\nproxy_credentials_file = '/x'",
+            ":3: download.proxy_credentials_file: is of use only",
+        ),
+        ("[download]\ninternal_endpoint = 'yes'", "must be true or false"),
+        ("[tls]\nca_file = 'ca.pem'", ":2: tls.ca_file: is \"ca.pem\", but must be an absolute path"),
         ("[http]\nlisten = '9469'", "is not an address with a port"),
         ("poll = 1", ":1: poll: must be a table, [poll], but is a whole number"),
     ] {
         let error = with_account(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
         assert!(error.starts_with("/etc/c.toml:") && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn a_proxy_is_none_or_a_url_and_its_password_is_refused_and_never_repeated() {
+    let config = with_account(
+        "[gateway]\nproxy = 'https://proxy:3128'\nproxy_credentials_file = 'gateway.login'\n[download]\nproxy = 'none'",
+    )
+    .unwrap();
+    let url = Url::parse("https://proxy:3128").unwrap();
+    assert_eq!(config.gateway.proxy.choice, Some(ProxyChoice::Url(url)));
+    assert_eq!(config.gateway.proxy.credentials_file.as_deref(), Some(Path::new("gateway.login")));
+    assert_eq!(config.download.proxy, Proxy { choice: Some(ProxyChoice::Direct), credentials_file: None });
+    for section in ["gateway", "download"] {
+        for url in ["http://user:MARK@proxy:3128", "http://MARK@proxy", "user:MARK@proxy:3128", "http://u:MARK word@p"]
+        {
+            let error = with_account(&format!("[{section}]\nproxy = '{url}'")).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("MARK"), "{error}");
+            let error = error.to_string();
+            let said = format!(":2: {section}.proxy: holds a user name or a password; secrets are never written");
+            assert!(error.contains(&said) && error.contains(&format!("{section}.proxy_credentials_file")), "{error}");
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod keeper;
 mod metadata;
 mod plan;
 mod profile;
+mod proxy;
 mod role;
 mod sts;
 mod uri;
@@ -34,6 +35,7 @@ use url::Url;
 pub use self::{
     error::{CredentialsError, Kind},
     keeper::{Change, Observer},
+    proxy::proxy_login,
     sts::{Asked, Caller},
 };
 use self::{
@@ -44,7 +46,7 @@ use self::{
 };
 use crate::{
     config::{Account, CredentialSource, Environment},
-    egress::{self, EgressError},
+    egress::{self, Api, EgressError},
     model::task::AccountName,
     rpc,
 };
@@ -114,9 +116,9 @@ impl Outside {
     ///
     /// # Errors
     /// When no HTTP client can be built.
-    pub fn new(api: reqwest::Client, sts: Option<Url>) -> Result<Self, EgressError> {
+    pub fn new(api: impl Into<Api>, sts: Option<Url>) -> Result<Self, EgressError> {
         let local = egress::local_client(metadata::CONNECT_TIMEOUT)?;
-        Ok(Self { sts, http: Http { api, local, metadata: metadata::ORIGIN } })
+        Ok(Self { sts, http: Http { api: api.into(), local, metadata: metadata::ORIGIN } })
     }
 
     /// The same with the metadata service elsewhere. No setting leads here: whoever could move it could hand out keys.

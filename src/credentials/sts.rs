@@ -16,7 +16,7 @@ use super::{
     answer::{self, Issued},
     plan::Role,
 };
-use crate::{clock, egress, rpc, text::redact};
+use crate::{clock, egress::Api, rpc, text::redact};
 
 /// The version of STS's API.
 const VERSION: &str = "2015-04-01";
@@ -28,10 +28,10 @@ const BODY_MAX_BYTES: usize = 256 << 10;
 /// What sources of keys are asked with.
 #[derive(Clone)]
 pub(super) struct Http {
-    /// Through the proxies of the environment, with the roots of the system.
-    pub(super) api: reqwest::Client,
+    /// The way that calls of the account go.
+    pub(super) api: Api,
     /// Neither: for what is on this machine.
-    pub(super) local: reqwest::Client,
+    pub(super) local: Api,
     /// Where the metadata service is.
     pub(super) metadata: &'static str,
 }
@@ -89,20 +89,20 @@ fn is_busy(code: &str) -> bool {
 
 /// Sends a request and reads the answer, up to a bound of time and bytes.
 pub(super) async fn exchange(
-    http: &reqwest::Client,
+    http: &Api,
     request: Request,
     within: Duration,
     what: &str,
 ) -> Result<Got, CredentialsError> {
     let away = |why: String| CredentialsError::new(Kind::Unreachable, format!("{what} {why}"));
     let all = async {
-        let unreachable = |e| away(format!("cannot be reached: {}", redact(&egress::describe(e).to_string())));
+        let unreachable = |e| away(format!("cannot be reached: {}", redact(&http.describe(e).to_string())));
         let mut response = http.execute(request).await.map_err(unreachable)?;
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).and_then(clock::http_date);
         let mut body = Vec::new();
         // Ends: every chunk has at least one byte, and there is room for so many.
         while let Some(chunk) =
-            response.chunk().await.map_err(|e| away(format!("breaks off: {}", redact(&egress::describe(e).what))))?
+            response.chunk().await.map_err(|e| away(format!("breaks off: {}", redact(&http.describe(e).what))))?
         {
             if body.len() + chunk.len() > BODY_MAX_BYTES {
                 let text = format!("{what} answers with more than {} KiB", BODY_MAX_BYTES >> 10);

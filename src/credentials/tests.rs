@@ -23,7 +23,7 @@ fn offline(source: CredentialSource, env: Environment) -> Provider {
 }
 
 fn provider_at(source: CredentialSource, env: Environment, sts: &str, metadata: &str) -> Provider {
-    let http = egress::api_client(std::time::Duration::from_secs(5), egress::Surroundings::Loopback).unwrap();
+    let http = egress::api_client(std::time::Duration::from_secs(5), &egress::Surroundings::Loopback).unwrap();
     let outside = Outside::new(http, Some(Url::parse(sts).unwrap())).unwrap();
     // As few as there are tests.
     let outside = outside.with_metadata(metadata.to_owned().leak());

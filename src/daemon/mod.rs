@@ -26,7 +26,7 @@ use crate::{
     cdn::Permits,
     clock,
     config::{self, Config, Environment},
-    egress::Surroundings,
+    egress::{Network, Surroundings},
     events,
     fetch::{Area, Mode, Queue, QueueError},
     logging,
@@ -103,6 +103,7 @@ struct Running {
 pub struct Daemon {
     origin: Origin,
     config: Config,
+    network: Network,
     log: logging::Handle,
     notifier: Notifier,
     watch: Arc<Watch>,
@@ -121,6 +122,8 @@ pub struct Parts {
     pub origin: Origin,
     /// The configuration that was read there.
     pub config: Config,
+    /// Proxies and authorities, as that configuration has them.
+    pub network: Network,
     /// Changes the level of the log.
     pub log: logging::Handle,
     /// Tells the service manager.
@@ -139,13 +142,13 @@ impl Daemon {
     /// # Errors
     /// When the parts do not fit together.
     pub async fn new(parts: Parts) -> Result<Self, DaemonError> {
-        let Parts { origin, config, log, notifier, watch, store, area } = parts;
+        let Parts { origin, config, network, log, notifier, watch, store, area } = parts;
         let observer: Arc<dyn Observer> = Arc::clone(&watch) as Arc<dyn Observer>;
         watch.begin(&config, &store).await.map_err(AssemblyError::from)?;
         let world = World {
             config: &config,
             environment: &origin.environment,
-            surroundings: Surroundings::System,
+            surroundings: Surroundings::System(Box::new(network.clone())),
             store: &store,
             observer: &observer,
         };
@@ -158,6 +161,7 @@ impl Daemon {
             queue: assembly.queue,
             origin,
             config,
+            network,
             log,
             notifier,
             watch,

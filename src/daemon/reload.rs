@@ -8,7 +8,7 @@ use crate::{
     cdn::Permits,
     config::{self, Config},
     credentials::refuse_open,
-    egress::Surroundings,
+    egress::{Network, Surroundings, Via},
     events::{self, Reloaded},
     model::task::AccountName,
 };
@@ -31,13 +31,15 @@ impl Daemon {
         let new = Config::load(&self.origin.path, &self.origin.environment).map_err(|e| e.to_string())?;
         refuse_open(&new.accounts, &self.origin.environment)?;
         refuse_fixed(&self.config, &new)?;
-        let (changes, restarted) = compare(&self.config, &new);
+        let network = assembly::network(&new, &self.origin.environment)?;
+        let (changes, restarted) = compare((&self.config, &self.network), (&new, &network));
+        let surroundings = Surroundings::System(Box::new(network.clone()));
         // Everything that can fail is done before anything is changed.
-        let settings = assembly::settings(&new, Surroundings::System, Mode::Daemon).map_err(|e| e.to_string())?;
+        let settings = assembly::settings(&new, &surroundings, Mode::Daemon).map_err(|e| e.to_string())?;
         let world = World {
             config: &new,
             environment: &self.origin.environment,
-            surroundings: Surroundings::System,
+            surroundings,
             store: &self.store,
             observer: &self.observer,
         };
@@ -59,6 +61,7 @@ impl Daemon {
         self.queue.set_settings(settings);
         self.watch.set_config(&new);
         self.config = new;
+        self.network = network;
         for account in started {
             self.start(account);
         }
@@ -82,14 +85,24 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
 }
 
 /// What differs, and whose loops have to be started anew for it.
-fn compare(old: &Config, new: &Config) -> (Reloaded, BTreeSet<AccountName>) {
+fn compare(
+    (old, old_network): (&Config, &Network),
+    (new, new_network): (&Config, &Network),
+) -> (Reloaded, BTreeSet<AccountName>) {
     let find = |config: &Config, name: &AccountName| config.accounts.iter().find(|a| a.name == *name).cloned();
     let mut changes = Reloaded::default();
     changes.changed.extend(keys(old, new).into_iter().map(str::to_owned));
+    for key in contents(old_network, new_network) {
+        if !changes.changed.iter().any(|changed| changed == key) {
+            changes.changed.push(key.to_owned());
+        }
+    }
     // These are in the hands of the loops and clients that run.
     let all = old.poll != new.poll
         || old.rate_limit != new.rate_limit
         || old.retry != new.retry
+        || old_network.gateway != new_network.gateway
+        || old_network.authorities != new_network.authorities
         || old.download.max_attempts != new.download.max_attempts;
     let mut restarted = BTreeSet::new();
     for account in &new.accounts {
@@ -111,6 +124,20 @@ fn compare(old: &Config, new: &Config) -> (Reloaded, BTreeSet<AccountName>) {
     changes.removed =
         old.accounts.iter().filter(|a| find(new, &a.name).is_none()).map(|a| a.name.to_string()).collect();
     (changes, restarted)
+}
+
+/// The keys whose files hold something else, although they may have kept their names.
+fn contents(old: &Network, new: &Network) -> Vec<&'static str> {
+    let login = |a: &Via, b: &Via| match (a, b) {
+        (Via::Proxy { login: a, .. }, Via::Proxy { login: b, .. }) => a.is_some() && b.is_some() && a != b,
+        _ => false,
+    };
+    let all = [
+        ("gateway.proxy_credentials_file", login(&old.gateway, &new.gateway)),
+        ("download.proxy_credentials_file", login(&old.download, &new.download)),
+        ("tls.ca_file", old.authorities != new.authorities),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
 /// The keys that differ and that a reload takes.
@@ -137,6 +164,12 @@ fn keys(old: &Config, new: &Config) -> Vec<&'static str> {
         ("download.allowed_hosts", d.allowed_hosts != e.allowed_hosts),
         ("download.allowed_networks", d.allowed_networks != e.allowed_networks),
         ("download.allow_http", d.allow_http != e.allow_http),
+        ("download.proxy", d.proxy.choice != e.proxy.choice),
+        ("download.proxy_credentials_file", d.proxy.credentials_file != e.proxy.credentials_file),
+        ("download.internal_endpoint", d.internal_endpoint != e.internal_endpoint),
+        ("gateway.proxy", old.gateway.proxy.choice != new.gateway.proxy.choice),
+        ("gateway.proxy_credentials_file", old.gateway.proxy.credentials_file != new.gateway.proxy.credentials_file),
+        ("tls.ca_file", old.tls != new.tls),
         ("log.level", old.log.level != new.log.level),
     ];
     all.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -158,6 +191,8 @@ mod tests {
     #[test]
     fn only_what_differs_is_started_anew() {
         let old = config(TWO);
+        let none = Network::default();
+        let compare = |old: &Config, new: &Config| super::compare((old, &none), (new, &none));
         let (changes, restarted) = compare(&old, &old);
         assert_eq!((changes, restarted.len()), (Reloaded::default(), 0));
         let new = config("[[account]]\nname = 'a'\n[[account]]\nname = 'c'\n");
@@ -184,18 +219,37 @@ mod tests {
             ("retry", "base = '501ms'\nmax = '6m'\ncall_attempts = 7"),
             (
                 "download",
-                "concurrency = 3\nmax_attempts = 19\nidle_timeout = '29s'\nmin_rate = '2KiB'\nmax_size = '3GiB'\nallowed_hosts = ['a.example']\nallowed_networks = ['10.0.0.0/8']\nallow_http = true",
+                "concurrency = 3\nmax_attempts = 19\nidle_timeout = '29s'\nmin_rate = '2KiB'\nmax_size = '3GiB'\nallowed_hosts = ['a.example']\nallowed_networks = ['10.0.0.0/8']\nallow_http = true\nproxy = 'none'\ninternal_endpoint = true",
             ),
+            ("gateway", "proxy = 'http://proxy:3128'"),
+            ("tls", "ca_file = '/etc/ca.pem'"),
             ("log", "level = 'debug'"),
         ];
         for (section, lines) in sections {
             for line in lines.lines() {
                 let new = config(&format!("[{section}]\n{line}\n{TWO}"));
                 let key = format!("{section}.{}", line.split(' ').next().unwrap());
-                assert_eq!(compare(&old, &new).0.changed, [key]);
+                let none = Network::default();
+                assert_eq!(compare((&old, &none), (&new, &none)).0.changed, [key]);
                 refuse_fixed(&old, &new).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn what_the_files_of_a_proxy_or_an_authority_hold_is_compared_too() {
+        let of = |password: &str| {
+            let login = crate::egress::Login { user: "u".to_owned(), password: password.to_owned().into() };
+            let via = Via::Proxy { url: url::Url::parse("http://proxy").unwrap(), login: Some(login) };
+            Network { gateway: via.clone(), download: via, ..Network::default() }
+        };
+        let old = config(TWO);
+        let (changes, restarted) = compare((&old, &of("a")), (&old, &of("b")));
+        assert_eq!(changes.changed, ["gateway.proxy_credentials_file", "download.proxy_credentials_file"]);
+        assert_eq!(restarted.len(), 2);
+        // Downloads get a new client at every reload; nobody is started anew for them.
+        let files = Network { download: Via::Direct, ..of("a") };
+        assert_eq!(compare((&old, &of("a")), (&old, &files)).1.len(), 0);
     }
 
     #[test]

@@ -9,23 +9,24 @@
 //! is the proxy's business.
 
 mod address;
+mod internal;
+mod network;
 mod policy;
 mod proxy;
 mod resolver;
 mod trouble;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Client, ClientBuilder, RequestBuilder, redirect};
+use secrecy::ExposeSecret as _;
 use url::Url;
 
+use self::{network::Use, resolver::Resolver, trouble::chain};
 pub use self::{
+    network::{Authorities, Login, Network, Via},
     policy::{Policy, Refusal},
     trouble::{Trouble, describe},
-};
-use self::{
-    resolver::{ProxyHosts, Resolver},
-    trouble::chain,
 };
 
 /// How this program introduces itself.
@@ -39,10 +40,10 @@ const DOWNLOAD_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
 /// What a client takes from the machine that it runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Surroundings {
-    /// The proxies of the environment and the trust roots of the system.
-    System,
+    /// The trust roots of the system, and what is configured beside them; proxies as configured.
+    System(Box<Network>),
     /// Neither, for a cloud that is simulated on loopback: works on a machine without roots, and ignores proxies.
     Loopback,
 }
@@ -55,6 +56,14 @@ pub enum EgressError {
         "build the HTTP client: {0}; check the system's CA certificates (package ca-certificates, or SSL_CERT_FILE)"
     )]
     Client(Trouble),
+    /// The configured authorities.
+    #[error("tls.ca_file: {} {what}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A proxy that would be passed over. Its value may hold a password.
     #[error(
         "the environment's {name} names no proxy that can be used: it must look like http://[USER:PASSWORD@]HOST:PORT, \
@@ -77,8 +86,62 @@ pub fn install_crypto() {
 ///
 /// # Errors
 /// When the system has no usable trust roots, or the environment names a proxy that cannot be used.
-pub fn api_client(connect_timeout: Duration, surroundings: Surroundings) -> Result<Client, EgressError> {
-    builder(surroundings)?.connect_timeout(connect_timeout).build().map_err(|e| EgressError::Client(describe(e)))
+pub fn api_client(connect_timeout: Duration, surroundings: &Surroundings) -> Result<Api, EgressError> {
+    let builder = builder(surroundings, Use::Gateway)?.connect_timeout(connect_timeout);
+    let client = builder.build().map_err(|e| EgressError::Client(describe(e)))?;
+    Ok(Api { client, via: surroundings.via(Use::Gateway) })
+}
+
+/// The client for signed calls, which knows the way that it takes.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    via: Via,
+}
+
+impl Api {
+    /// Says what a transport error of this client comes of, as [`describe`] does.
+    #[must_use]
+    pub fn describe(&self, error: reqwest::Error) -> Trouble {
+        trouble::describe_via(error, &self.via, Use::Gateway)
+    }
+}
+
+impl Deref for Api {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl From<Client> for Api {
+    /// A client that takes the proxies of the environment, if any.
+    fn from(client: Client) -> Self {
+        Self { client, via: Via::Environment }
+    }
+}
+
+impl fmt::Debug for Api {
+    /// Without the client, which may know a proxy's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("via", &self.via).finish_non_exhaustive()
+    }
+}
+
+impl Surroundings {
+    /// The proxies of the environment and the trust roots of the system, as without any configuration.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::System(Box::default())
+    }
+
+    fn via(&self, used: Use) -> Via {
+        match self {
+            Self::System(network) => network.via(used).clone(),
+            Self::Loopback => Via::Direct,
+        }
+    }
 }
 
 /// The client for what hands out keys on this very machine: the metadata service and credentials URIs on loopback. It
@@ -86,17 +149,18 @@ pub fn api_client(connect_timeout: Duration, surroundings: Surroundings) -> Resu
 ///
 /// # Errors
 /// When it cannot be built.
-pub fn local_client(connect_timeout: Duration) -> Result<Client, EgressError> {
-    builder(Surroundings::Loopback)?
+pub fn local_client(connect_timeout: Duration) -> Result<Api, EgressError> {
+    let client = builder(&Surroundings::Loopback, Use::Gateway)?
         .connect_timeout(connect_timeout)
         // Asked once an hour: a connection that is kept is of no use.
         .pool_max_idle_per_host(0)
         .build()
-        .map_err(|e| EgressError::Client(describe(e)))
+        .map_err(|e| EgressError::Client(describe(e)))?;
+    Ok(Api { client, via: Via::Direct })
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-fn builder(surroundings: Surroundings) -> Result<ClientBuilder, EgressError> {
+fn builder(surroundings: &Surroundings, used: Use) -> Result<ClientBuilder, EgressError> {
     install_crypto();
     let builder = Client::builder()
         .user_agent(USER_AGENT)
@@ -107,8 +171,25 @@ fn builder(surroundings: Surroundings) -> Result<ClientBuilder, EgressError> {
         .pool_max_idle_per_host(4)
         .tcp_nodelay(true);
     match surroundings {
-        Surroundings::System => proxy::check_environment().map(|()| builder),
+        Surroundings::System(network) => on_its_way(builder, network, used),
         Surroundings::Loopback => Ok(builder.no_proxy().tls_certs_only([])),
+    }
+}
+
+/// Sends a client the way that is configured.
+fn on_its_way(builder: ClientBuilder, network: &Network, used: Use) -> Result<ClientBuilder, EgressError> {
+    let failed = |e: reqwest::Error| EgressError::Client(describe(e));
+    let builder = builder.tls_certs_merge(network.authorities.certificates().map_err(failed)?);
+    match network.via(used) {
+        Via::Environment => proxy::check_environment().map(|()| builder),
+        Via::Direct => Ok(builder.no_proxy()),
+        Via::Proxy { url, login } => {
+            let mut proxy = reqwest::Proxy::all(url.clone()).map_err(failed)?;
+            if let Some(Login { user, password }) = login {
+                proxy = proxy.basic_auth(user, password.expose_secret());
+            }
+            Ok(builder.proxy(proxy))
+        }
     }
 }
 
@@ -117,6 +198,7 @@ fn builder(surroundings: Surroundings) -> Result<ClientBuilder, EgressError> {
 pub struct Downloads {
     client: Client,
     policy: Arc<Policy>,
+    via: Via,
 }
 
 impl fmt::Debug for Downloads {
@@ -131,28 +213,41 @@ impl Downloads {
     ///
     /// # Errors
     /// When the system has no usable trust roots, or the environment names a proxy that cannot be used.
-    pub fn new(policy: Policy, surroundings: Surroundings) -> Result<Self, EgressError> {
-        let proxies = match surroundings {
-            Surroundings::System => ProxyHosts::from_environment(),
-            Surroundings::Loopback => ProxyHosts::none(),
-        };
+    pub fn new(policy: Policy, surroundings: &Surroundings) -> Result<Self, EgressError> {
+        let via = surroundings.via(Use::Download);
+        let proxies = via.hosts();
         let policy = Arc::new(policy.with_proxies(&proxies));
-        let client = builder(surroundings)?
+        let client = builder(surroundings, Use::Download)?
             .connect_timeout(DOWNLOAD_CONNECT_TIMEOUT)
             .dns_resolver(Arc::new(Resolver::new(policy.clone(), proxies)))
             .build()
             .map_err(|e| EgressError::Client(describe(e)))?;
-        Ok(Self { client, policy })
+        Ok(Self { client, policy, via })
     }
 
-    /// A GET of `url`, if it may be reached. An address that its name turns out to have is judged when the request is
+    /// A GET of `url`, if it may be reached; of its internal twin, where that is configured. An address that its name turns out to have is judged when the request is
     /// sent; [`refusal`] finds that verdict in the error.
     ///
     /// # Errors
     /// When the policy refuses the link.
     pub fn get(&self, url: &Url) -> Result<RequestBuilder, Refusal> {
-        self.policy.check(url)?;
-        Ok(self.client.get(url.clone()))
+        Ok(self.client.get(self.policy.target(url)?))
+    }
+
+    /// The host that is asked for the file of a link, for people.
+    #[must_use]
+    pub fn asked_host(&self, url: &Url) -> String {
+        let host = url.host_str().unwrap_or("");
+        match self.policy.twin(url) {
+            Some(twin) => format!("{twin} (download.internal_endpoint)"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// Says what a transport error of this client comes of, as [`describe`] does.
+    #[must_use]
+    pub fn describe(&self, error: reqwest::Error) -> Trouble {
+        trouble::describe_via(error, &self.via, Use::Download)
     }
 
     /// The policy.
@@ -170,7 +265,7 @@ pub fn refusal(error: &reqwest::Error) -> Option<&Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{resolver::ProxyHosts, *};
     use crate::config;
 
     fn downloads(networks: &[&str]) -> Downloads {
@@ -183,14 +278,16 @@ mod tests {
             allowed_hosts: Vec::new(),
             allowed_networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
             allow_http: true,
+            proxy: config::Proxy::default(),
+            internal_endpoint: false,
         };
-        Downloads::new(Policy::new(&config), Surroundings::Loopback).unwrap()
+        Downloads::new(Policy::new(&config), &Surroundings::Loopback).unwrap()
     }
 
     #[tokio::test]
     async fn a_name_that_resolves_to_a_refused_address_is_a_recognisable_refusal() {
         let policy = Arc::new(downloads(&[]).policy().clone());
-        let client = builder(Surroundings::Loopback)
+        let client = builder(&Surroundings::Loopback, Use::Download)
             .unwrap()
             .dns_resolver(Arc::new(Resolver::new(policy, ProxyHosts::none())))
             .build()
@@ -215,7 +312,8 @@ mod tests {
 
     #[test]
     fn clients_are_built_without_anything_of_the_system() {
-        api_client(Duration::from_secs(1), Surroundings::Loopback).unwrap();
+        let api = api_client(Duration::from_secs(1), &Surroundings::Loopback).unwrap();
+        assert_eq!(format!("{api:?}"), "Api { via: Direct, .. }");
         install_crypto();
         install_crypto();
     }

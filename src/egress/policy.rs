@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 use super::{
     address::{METADATA, canonical, embedded_v4, is_global_unicast},
+    internal,
     resolver::ProxyHosts,
 };
 use crate::config::{Download, HostRule};
@@ -81,6 +82,7 @@ pub struct Policy {
     hosts: Vec<HostRule>,
     networks: Vec<IpNet>,
     allow_http: bool,
+    use_internal: bool,
     proxies: ProxyHosts,
 }
 
@@ -92,6 +94,7 @@ impl Policy {
             hosts: config.allowed_hosts.clone(),
             networks: config.allowed_networks.clone(),
             allow_http: config.allow_http,
+            use_internal: config.internal_endpoint,
             proxies: ProxyHosts::none(),
         }
     }
@@ -100,6 +103,24 @@ impl Policy {
     pub(super) fn with_proxies(mut self, proxies: &ProxyHosts) -> Self {
         self.proxies = proxies.clone();
         self
+    }
+
+    /// The host of the internal endpoint that a link is taken from instead of its own, where that is configured.
+    pub(super) fn twin(&self, url: &Url) -> Option<String> {
+        if self.use_internal { internal::twin(url) } else { None }
+    }
+
+    /// What is asked for a link: its internal twin where there is one, else itself.
+    ///
+    /// # Errors
+    /// As [`Policy::check`].
+    pub(super) fn target(&self, url: &Url) -> Result<Url, Refusal> {
+        self.check(url)?;
+        let mut target = url.clone();
+        if let Some(twin) = self.twin(url) {
+            target.set_host(Some(&twin)).map_err(|_| Refusal::Host { host: twin })?;
+        }
+        Ok(target)
     }
 
     /// Whether a link may be followed, as far as it can be told without resolving its name. The first link and every
@@ -119,7 +140,9 @@ impl Policy {
             return Err(Refusal::UserInfo { host: host_text() });
         }
         let Some(host) = url.host() else { return Err(Refusal::Host { host: String::new() }) };
-        if !self.is_listed(&host) {
+        // Twins are one bucket under two names: whichever of them the operator wrote down is meant.
+        let is_twin_listed = || self.twin(url).is_some_and(|twin| self.is_listed(&Host::Domain(&*twin)));
+        if !self.is_listed(&host) && !is_twin_listed() {
             return Err(Refusal::Host { host: host_text() });
         }
         match host {
@@ -143,6 +166,13 @@ impl Policy {
             return Ok(());
         }
         Err(Refusal::Address { address: ip })
+    }
+
+    /// Whether an address that a name has may be connected to: as [`Policy::check_ip`], and the addresses of internal
+    /// endpoints for the names of internal endpoints, where these are used.
+    pub(super) fn check_address_of(&self, host: &str, ip: IpAddr) -> Result<(), Refusal> {
+        let is_endpoint = self.use_internal && !is_metadata(ip) && internal::leads_to(host, ip);
+        if is_endpoint { Ok(()) } else { self.check_ip(ip) }
     }
 
     /// A name is judged by its addresses when it is connected to. `localhost` is known beforehand, which counts where a
@@ -189,9 +219,19 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Proxy;
 
     pub(in crate::egress) fn policy(hosts: &[HostRule], networks: &[&str], allow_http: bool) -> Policy {
-        Policy::new(&Download {
+        Policy::new(&download(hosts, networks, allow_http))
+    }
+
+    /// One that takes links to the object store from inside.
+    pub(in crate::egress) fn internal_policy(hosts: &[HostRule]) -> Policy {
+        Policy::new(&Download { internal_endpoint: true, ..download(hosts, &[], false) })
+    }
+
+    fn download(hosts: &[HostRule], networks: &[&str], allow_http: bool) -> Download {
+        Download {
             concurrency: 1,
             max_attempts: 1,
             idle_timeout: Duration::from_secs(1),
@@ -200,7 +240,9 @@ pub(super) mod tests {
             allowed_hosts: hosts.to_vec(),
             allowed_networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
             allow_http,
-        })
+            proxy: Proxy::default(),
+            internal_endpoint: false,
+        }
     }
 
     fn check(policy: &Policy, url: &str) -> Result<(), Refusal> {
@@ -321,6 +363,59 @@ pub(super) mod tests {
         }
         assert!(matches!(check(&p, "https://10.0.0.1/"), Err(Refusal::Address { .. })));
         assert!(matches!(check(&p, "https://1.1.1.1/"), Err(Refusal::Host { .. })));
+    }
+
+    #[test]
+    fn a_link_to_the_object_store_is_taken_from_inside_only_where_that_is_configured() {
+        let link = Url::parse("https://b.oss-cn-beijing.aliyuncs.com:444/x%2Fy?Expires=1&Signature=a%2Bb").unwrap();
+        assert_eq!(policy(&[], &[], false).target(&link).unwrap(), link);
+        let target = internal_policy(&[]).target(&link).unwrap();
+        assert_eq!(
+            target.as_str(),
+            "https://b.oss-cn-beijing-internal.aliyuncs.com:444/x%2Fy?Expires=1&Signature=a%2Bb"
+        );
+        // What is no endpoint of the object store stays where it is, and no network is opened for it.
+        for link in ["https://files.example.com/x", "https://b.oss-accelerate.aliyuncs.com/x", "https://8.8.8.8/x"] {
+            let link = Url::parse(link).unwrap();
+            assert_eq!(internal_policy(&[]).target(&link).unwrap(), link);
+        }
+        for link in ["https://100.64.0.1/x", "https://100.100.100.200/x", "http://b.oss-cn-beijing.aliyuncs.com/x"] {
+            assert!(internal_policy(&[]).target(&Url::parse(link).unwrap()).is_err(), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_hosts_may_name_either_twin() {
+        let link = "https://b.oss-cn-beijing.aliyuncs.com/x";
+        for rule in [
+            HostRule::Exact("b.oss-cn-beijing.aliyuncs.com".to_owned()),
+            HostRule::Exact("b.oss-cn-beijing-internal.aliyuncs.com".to_owned()),
+            HostRule::Suffix(".oss-cn-beijing-internal.aliyuncs.com".to_owned()),
+            HostRule::Suffix(".aliyuncs.com".to_owned()),
+        ] {
+            check(&internal_policy(std::slice::from_ref(&rule)), link).unwrap();
+        }
+        for rule in ["c.oss-cn-beijing.aliyuncs.com", "c.oss-cn-beijing-internal.aliyuncs.com", "files.example.com"] {
+            let verdict = check(&internal_policy(&[HostRule::Exact(rule.to_owned())]), link);
+            assert!(matches!(verdict, Err(Refusal::Host { .. })), "{rule}: {verdict:?}");
+        }
+        let twin = HostRule::Exact("b.oss-cn-beijing-internal.aliyuncs.com".to_owned());
+        assert!(check(&policy(&[twin], &[], false), link).is_err());
+    }
+
+    #[test]
+    fn the_addresses_of_internal_endpoints_are_open_to_their_names_alone() {
+        let (p, inside) = (internal_policy(&[]), "100.64.0.1".parse().unwrap());
+        p.check_address_of("b.oss-cn-beijing-internal.aliyuncs.com", inside).unwrap();
+        for host in ["b.oss-cn-beijing.aliyuncs.com", "internal.aliyuncs.com", "files.example.com"] {
+            assert!(matches!(p.check_address_of(host, inside), Err(Refusal::Address { .. })), "{host}");
+        }
+        for address in ["100.100.100.200", "::ffff:100.100.100.200", "169.254.169.254", "64:ff9b::100.100.100.200"] {
+            let verdict = p.check_address_of("b.oss-cn-beijing-internal.aliyuncs.com", address.parse().unwrap());
+            assert!(matches!(verdict, Err(Refusal::Metadata { .. })), "{address}: {verdict:?}");
+        }
+        assert!(policy(&[], &[], false).check_address_of("b.oss-cn-beijing-internal.aliyuncs.com", inside).is_err());
+        assert!(p.check_ip(inside).is_err());
     }
 
     #[test]

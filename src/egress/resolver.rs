@@ -93,7 +93,7 @@ fn allowed(policy: &Policy, host: &str, found: impl Iterator<Item = SocketAddr>)
     let mut refused: Option<IpAddr> = None;
     let mut kept = Vec::new();
     for address in found {
-        if policy.check_ip(address.ip()).is_ok() {
+        if policy.check_address_of(host, address.ip()).is_ok() {
             kept.push(address);
         } else {
             refused.get_or_insert(address.ip());
@@ -122,7 +122,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::egress::{Surroundings, builder, refusal};
+    use crate::egress::{Surroundings, builder, network::Use, refusal};
 
     /// Whoever is let through to a service inside waits no longer than this.
     const DEADLINE: Duration = Duration::from_secs(5);
@@ -143,7 +143,7 @@ mod tests {
         let names = Arc::new(Fickle(Mutex::new(answers)));
         let policy = Arc::new(policy(&["127.0.0.1/32"]));
         let resolver = Resolver { names, policy, proxies: ProxyHosts::none() };
-        builder(Surroundings::Loopback)
+        builder(&Surroundings::Loopback, Use::Download)
             .unwrap()
             .pool_max_idle_per_host(0)
             .timeout(DEADLINE)
@@ -241,6 +241,31 @@ mod tests {
         let found = addresses(&["10.0.0.1", "8.8.8.8", "::1", "2400:3200::1"]);
         let kept = allowed(&policy(&[]), "x", found.into_iter()).unwrap();
         assert_eq!(kept, addresses(&["8.8.8.8", "2400:3200::1"]));
+    }
+
+    #[tokio::test]
+    async fn a_name_outside_does_not_lead_in_although_internal_endpoints_are_open() {
+        let answers = [&["100.64.0.1"][..]].into_iter().map(addresses).collect();
+        let (names, policy) = (Arc::new(Fickle(Mutex::new(answers))), Arc::new(internal_policy()));
+        let resolver = Resolver { names, policy, proxies: ProxyHosts::none() };
+        let Err(error) = resolver.resolve("b.oss-cn-beijing.aliyuncs.com".parse().unwrap()).await else {
+            panic!("an address inside was let through")
+        };
+        assert!(matches!(error.downcast_ref::<Refusal>(), Some(Refusal::Name { .. })), "{error:?}");
+    }
+
+    #[test]
+    fn an_internal_endpoint_leads_to_its_own_network_and_never_to_metadata() {
+        let host = "b.oss-cn-beijing-internal.aliyuncs.com";
+        let found = addresses(&["100.118.28.7", "100.100.100.200", "10.0.0.1", "8.8.8.8"]);
+        let kept = allowed(&internal_policy(), host, found.clone().into_iter()).unwrap();
+        assert_eq!(kept, addresses(&["100.118.28.7", "8.8.8.8"]));
+        // Not without the key.
+        assert_eq!(allowed(&policy(&[]), host, found.into_iter()).unwrap(), addresses(&["8.8.8.8"]));
+    }
+
+    fn internal_policy() -> Policy {
+        crate::egress::policy::tests::internal_policy(&[])
     }
 
     #[test]

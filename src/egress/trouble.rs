@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustls::{CertificateError, Error as TlsError, pki_types::UnixTime};
 use url::Url;
 
-use super::proxy;
+use super::network::{Use, Via};
 
 /// As many of a certificate's names are shown; what shows it may be anybody.
 const NAMES_MAX: usize = 3;
@@ -36,10 +36,17 @@ impl Trouble {
 /// Says what a transport error comes of, without its link, whose query may be a secret.
 #[must_use]
 pub fn describe(error: reqwest::Error) -> Trouble {
+    describe_via(error, &Via::Environment, Use::Gateway)
+}
+
+/// The same of a client that takes this way.
+pub(super) fn describe_via(error: reqwest::Error, via: &Via, used: Use) -> Trouble {
     let url = error.url().cloned();
     let error = error.without_url();
     let tls = chain(&error).find_map(|e| e.downcast_ref::<TlsError>()).map(of_tls);
-    if let Some(trouble) = url.filter(|_| error.is_connect()).and_then(|url| of_proxy(&error, &url, tls.as_ref())) {
+    if let Some(url) = url.filter(|_| error.is_connect())
+        && let Some(trouble) = of_proxy(&error, &url, tls.as_ref(), (via, used))
+    {
         return trouble;
     }
     tls.unwrap_or_else(|| Trouble { what: joined(chain(&error)), advice: None })
@@ -64,8 +71,8 @@ fn of_certificate(error: &CertificateError) -> Trouble {
     const RENEW: &str = "; it must be renewed there, unless this machine's clock is wrong";
     const CLOCK: &str = "; check this machine's clock";
     const NAME: &str = "; something else answers there: check the name, DNS and the proxy";
-    const ROOTS: &str = "; if it is a private one, add it to the system's CA certificates, or let SSL_CERT_FILE name a \
-                         file of all that are to be trusted";
+    const ROOTS: &str = "; if it is a private one, name its file in tls.ca_file, or add it to the system's CA certificates \
+                         (or to those that SSL_CERT_FILE names)";
     match error {
         CertificateError::Expired => Trouble::new("the certificate expired", RENEW),
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -106,32 +113,47 @@ fn date(at: UnixTime) -> String {
     at.map_or_else(|| "a day beyond all calendars".to_owned(), |at| at.to_string())
 }
 
-/// What goes wrong on the way to the proxy of the environment, or is its answer. Named without its user and password.
-fn of_proxy(error: &reqwest::Error, url: &Url, tls: Option<&Trouble>) -> Option<Trouble> {
-    const CHECK: &str = "; check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY";
+/// Where a proxy is named, and where its user: the ends of texts.
+const fn places(via: &Via, used: Use) -> (&'static str, &'static str) {
+    match (via, used) {
+        (Via::Environment | Via::Direct, _) => (
+            "; check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
+            "; they stand before the proxy's host in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
+        ),
+        (Via::Proxy { .. }, Use::Gateway) => {
+            ("; check gateway.proxy", "; they stand in the file that gateway.proxy_credentials_file names")
+        }
+        (Via::Proxy { .. }, Use::Download) => {
+            ("; check download.proxy", "; they stand in the file that download.proxy_credentials_file names")
+        }
+    }
+}
+
+/// What goes wrong on the way to the proxy, or is its answer. Named without its user and password.
+fn of_proxy(error: &reqwest::Error, url: &Url, tls: Option<&Trouble>, (via, used): (&Via, Use)) -> Option<Trouble> {
+    let (check, login) = places(via, used);
     // The type is not public; nothing else of the chain begins like this.
     let tunnel = chain(error).position(|e| e.to_string().starts_with("tunnel error: "));
     // Plain http goes without a tunnel: who cannot be connected to is then the proxy.
     if tunnel.is_none() && url.scheme() != "http" {
         return None;
     }
-    let proxy = proxy::of(url)?;
+    let proxy = via.proxy_of(url)?;
     if let Some(tls) = tls {
         return Some(Trouble { what: format!("the proxy {proxy}: {}", tls.what), advice: tls.advice });
     }
     let Some(tunnel) = tunnel else {
-        return Some(Trouble::new(format!("the proxy {proxy} cannot be reached: {}", joined(chain(error))), CHECK));
+        return Some(Trouble::new(format!("the proxy {proxy} cannot be reached: {}", joined(chain(error))), check));
     };
     let causes = joined(chain(error).skip(tunnel + 1));
     let word = chain(error).nth(tunnel).map(ToString::to_string).unwrap_or_default();
     Some(match word.trim_start_matches("tunnel error: ") {
-        "proxy authorization required" => Trouble::new(
-            format!("the proxy {proxy} wants a user name and a password, or others (407)"),
-            "; they stand before the proxy's host in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
-        ),
-        "unsuccessful" => Trouble::new(format!("the proxy {proxy} refuses to connect there"), CHECK),
-        _ if !causes.is_empty() => Trouble::new(format!("the proxy {proxy} cannot be reached: {causes}"), CHECK),
-        other => Trouble::new(format!("the proxy {proxy} does not answer as a proxy does: {other}"), CHECK),
+        "proxy authorization required" => {
+            Trouble::new(format!("the proxy {proxy} wants a user name and a password, or others (407)"), login)
+        }
+        "unsuccessful" => Trouble::new(format!("the proxy {proxy} refuses to connect there"), check),
+        _ if !causes.is_empty() => Trouble::new(format!("the proxy {proxy} cannot be reached: {causes}"), check),
+        other => Trouble::new(format!("the proxy {proxy} does not answer as a proxy does: {other}"), check),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
         hint,
     },
     clock,
-    egress::{Trouble, describe},
+    egress::{Api, Trouble, describe},
     text::redact,
 };
 
@@ -31,11 +31,11 @@ pub enum Unreadable {
 }
 
 /// Sends a request and reads the answer to its end.
-pub(super) async fn exchange(http: &reqwest::Client, request: reqwest::Request) -> Result<Answer, Failure> {
+pub(super) async fn exchange(http: &Api, request: reqwest::Request) -> Result<Answer, Failure> {
     let origin = request.url().origin().ascii_serialization();
     let mut response = http.execute(request).await.map_err(|error| {
         let is_connect = error.is_connect();
-        let Trouble { what, advice } = describe(error);
+        let Trouble { what, advice } = http.describe(error);
         let advice = advice.or(is_connect.then_some("; check the account's endpoint, DNS and the proxy"));
         Failure::local(Disposition::Retry, format!("{origin} cannot be reached: {}", redact(&what)), advice)
     })?;

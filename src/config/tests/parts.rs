@@ -154,11 +154,13 @@ fn a_file_that_names_another_source_replaces_the_keys_of_the_one_before() {
         load(&dir).map(|loaded| loaded.config.accounts[0].credentials.clone())
     };
     assert_eq!(source("source = 'env'"), Ok(CredentialSource::Env));
-    let files = |id: &str, token: Option<&str>| CredentialSource::Files {
-        access_key_id_file: id.into(),
-        access_key_secret_file: "/s".into(),
-        security_token_file: token.map(Into::into),
-        allow_open_files: false,
+    let files = |id: &str, token: Option<&str>| {
+        CredentialSource::Files(KeyFiles {
+            access_key_id_file: id.into(),
+            access_key_secret_file: "/s".into(),
+            security_token_file: token.map(Into::into),
+            allow_open_files: false,
+        })
     };
     assert_eq!(source("security_token_file = '/t'"), Ok(files("/i", Some("/t"))));
     assert_eq!(source("source = 'files'\naccess_key_id_file = '/other'"), Ok(files("/other", None)));

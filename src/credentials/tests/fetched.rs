@@ -148,7 +148,7 @@ async fn nothing_but_the_constructor_leads_to_another_metadata_service() {
         ("HTTP_PROXY", "http://127.0.0.1:2"),
         ("http_proxy", "http://127.0.0.1:2"),
     ];
-    let http = egress::api_client(Duration::from_secs(5), egress::Surroundings::Loopback).unwrap();
+    let http = egress::api_client(Duration::from_secs(5), &egress::Surroundings::Loopback).unwrap();
     let outside = Outside::new(http, None).unwrap();
     let account = AccountName::parse("main").unwrap();
     let provider = Provider::new(account, ECS, Environment::of(elsewhere), outside);

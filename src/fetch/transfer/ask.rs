@@ -12,7 +12,7 @@ use url::Url;
 use super::{Failure, Request, is_strong, oss_error};
 use crate::{
     clock,
-    egress::{Downloads, Refusal, describe, refusal},
+    egress::{Downloads, Refusal, refusal},
     fetch::{
         content_range::ContentRange,
         sniff::{NotAnExport, is_markup},
@@ -171,12 +171,12 @@ fn ascii(value: &str) -> HeaderValue {
 async fn follow(downloads: &Downloads, link: &Url, headers: &HeaderMap, idle: Duration) -> Result<Response, Failure> {
     let mut url = link.clone();
     for _ in 0..=REDIRECTS_MAX {
-        let host = url.host_str().unwrap_or("").to_owned();
         let get = downloads.get(&url).map_err(|e| refused_host(&e))?;
         let response = match tokio::time::timeout(idle, get.headers(headers.clone()).send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(e)) => return Err(unsent(e, host)),
+            Ok(Err(e)) => return Err(unsent(downloads, e, &url)),
             Err(_) => {
+                let host = downloads.asked_host(&url);
                 let text = format!("GET from {host}: no answer for {} ms", idle.as_millis());
                 return Err(Failure::new(Reason::Network, text));
             }
@@ -206,12 +206,12 @@ fn refused_host(refusal: &Refusal) -> Failure {
 }
 
 /// No answer came.
-fn unsent(error: reqwest::Error, host: String) -> Failure {
+fn unsent(downloads: &Downloads, error: reqwest::Error, url: &Url) -> Failure {
     if let Some(refusal) = refusal(&error) {
         return refused_host(refusal);
     }
-    let unreachable_host = error.is_connect().then(|| host.clone());
-    let text = format!("GET from {host}: {}", describe(error));
+    let unreachable_host = error.is_connect().then(|| url.host_str().unwrap_or("").to_owned());
+    let text = format!("GET from {}: {}", downloads.asked_host(url), downloads.describe(error));
     Failure { unreachable_host, ..Failure::new(Reason::Network, oss_error::scrub(&text)) }
 }
 

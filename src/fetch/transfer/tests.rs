@@ -35,10 +35,12 @@ impl Bench {
             allowed_hosts: Vec::new(),
             allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
             allow_http: true,
+            proxy: config::Proxy::default(),
+            internal_endpoint: false,
         };
         Self {
             dir: tempfile::tempdir().unwrap(),
-            downloads: Downloads::new(Policy::new(&config), Surroundings::Loopback).unwrap(),
+            downloads: Downloads::new(Policy::new(&config), &Surroundings::Loopback).unwrap(),
             progress: Progress::default(),
             limits: Limits::from(&config),
             space: Arc::new(|_| Ok(())),

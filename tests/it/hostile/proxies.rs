@@ -1,7 +1,9 @@
-//! Proxies that the environment names.
+//! Proxies that the environment names, and those that the configuration does.
 
 use std::{
+    fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     sync::{Arc, Mutex},
 };
 
@@ -314,4 +316,152 @@ async fn private_literals_are_refused_behind_a_proxy_and_a_name_is_its_business(
     let mut asked = vec![format!("CONNECT localhost:{gateway}"), format!("CONNECT files.example.com:{store}")];
     asked.sort();
     assert_eq!(proxy.asked(), asked);
+}
+
+/// A file with the proxy's user name and password.
+fn login(world: &World, mode: u32) -> String {
+    let path = world.path().join("proxy.login");
+    fs::write(&path, format!("user:{PASSWORD}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    format!("{path:?}")
+}
+
+/// Sends the calls, or the downloads, through a proxy that wants a password.
+fn set_proxy(world: &mut World, section: &str, proxy: &Proxy) {
+    let login = login(world, 0o600);
+    world.set(&format!("{section}.proxy"), &format!("\"http://{}\"", proxy.address));
+    world.set(&format!("{section}.proxy_credentials_file"), &login);
+}
+
+/// A variable that nothing may follow.
+const NOBODY: [(&str, &str); 2] = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("HTTP_PROXY", "http://127.0.0.1:1")];
+
+#[tokio::test]
+async fn gateway_and_object_store_each_go_through_their_own_proxy_whatever_the_environment_says() {
+    let mut secure = Secure::start("good.pem", "good.pem").await;
+    let (gateway, store) = (Proxy::start(None).await, Proxy::start(None).await);
+    set_proxy(&mut secure.world, "gateway", &gateway);
+    set_proxy(&mut secure.world, "download", &store);
+    secure.world.add("1", Object::csv(40));
+    let run = once_with(&secure, &[NOBODY.as_slice(), &[("NO_PROXY", "*")]].concat(), 0).await;
+    assert_eq!(gateway.asked(), [format!("CONNECT localhost:{}", secure.gateway.port())]);
+    assert_eq!(store.asked(), [format!("CONNECT localhost:{}", secure.store.port())]);
+    assert_eq!(secure.world.published(), [csv_path("1")]);
+    assert_no_password(&secure.world, &run).await;
+    let shown = finish(&mut secure.command(&["config", "show"])).await.expect(0);
+    assert_no_password(&secure.world, &shown).await;
+}
+
+#[tokio::test]
+async fn no_proxy_is_taken_where_the_configuration_says_none() {
+    let mut secure = Secure::start("good.pem", "good.pem").await;
+    secure.world.add("1", Object::csv(40));
+    once_with(&secure, &NOBODY, 1).await;
+    secure.world.set("gateway.proxy", "\"none\"");
+    // The gateway is reached now, and the object store is not.
+    let run = once_with(&secure, &NOBODY, 1).await;
+    assert_eq!((run.events("poll.failed").len(), run.events("download.abandoned").len()), (0, 1));
+    secure.world.set("download.proxy", "\"none\"");
+    once_with(&secure, &NOBODY, 0).await;
+    assert_eq!(secure.world.published(), [csv_path("1")]);
+}
+
+#[tokio::test]
+async fn a_configured_proxy_that_refuses_is_named_with_its_key_and_without_its_password() {
+    for (section, event) in [("gateway", "poll.failed"), ("download", "download.abandoned")] {
+        let mut secure = Secure::start("good.pem", "good.pem").await;
+        secure.world.add("1", Object::csv(40));
+        for (refusal, said) in REFUSALS {
+            let proxy = Proxy::start(Some(refusal)).await;
+            set_proxy(&mut secure.world, section, &proxy);
+            let run = once_with(&secure, &[], 1).await;
+            let failed = run.event(event);
+            let error = failed["error"].as_str().unwrap();
+            assert!(error.contains(said) && error.contains(&format!("the proxy http://{} ", proxy.address)), "{error}");
+            assert!(error.contains(&format!("{section}.proxy")) && !error.contains("HTTPS_PROXY"), "{error}");
+            assert_no_password(&secure.world, &run).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_password_of_a_proxy_that_is_open_missing_or_in_the_configuration_starts_nothing() {
+    let mut world = World::start().await;
+    let proxy = Proxy::start(None).await;
+    set_proxy(&mut world, "gateway", &proxy);
+    login(&world, 0o644);
+    for words in [["once"].as_slice(), &["run"], &["check"]] {
+        let run = world.run(words).await.expect(78);
+        assert!(run.complaint().contains("is open to other users (mode 0644); mend it with: chmod 0640"), "{run}");
+        assert!(run.complaint().contains("gateway.proxy_credentials_file: the credentials file"), "{run}");
+        assert!(!run.stderr.contains("MARK") && !run.stdout.contains("MARK"), "{run}");
+    }
+    fs::remove_file(world.path().join("proxy.login")).unwrap();
+    let run = world.run(&["once"]).await.expect(78);
+    assert!(run.complaint().contains("cannot be read: No such file"), "{run}");
+    world.unset("gateway.proxy_credentials_file");
+    world.set("gateway.proxy", &format!("{:?}", proxy.url()));
+    let run = world.run(&["once"]).await.expect(78);
+    assert!(run.complaint().contains("gateway.proxy: holds a user name or a password"), "{run}");
+    assert!(!run.stderr.contains("MARK"), "{run}");
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_link_to_the_object_store_is_taken_from_its_internal_endpoint_where_that_is_configured() {
+    let (mut world, proxy) = (World::start().await, Proxy::start(None).await);
+    // The proxy stands for the names of the cloud.
+    set_proxy(&mut world, "download", &proxy);
+    world.unset("download.allowed_networks");
+    world.set("download.allowed_hosts", "[\"exports.oss-cn-beijing.aliyuncs.com\"]");
+    let port = world.cloud.oss_address().port();
+    world.cloud.settings().set_link_base(Some(format!("http://exports.oss-cn-beijing.aliyuncs.com:{port}")));
+    world.add("1", Object::csv(40));
+    world.once(0).await;
+    assert_eq!(proxy.asked(), [format!("GET exports.oss-cn-beijing.aliyuncs.com:{port}")]);
+
+    world.set("download.internal_endpoint", "true");
+    world.add("2", Object::csv(40));
+    world.once(0).await;
+    let mut asked = proxy.asked();
+    assert_eq!(asked.remove(0), format!("GET exports.oss-cn-beijing-internal.aliyuncs.com:{port}"));
+    assert_eq!(asked.len(), 1);
+    assert_eq!(world.published(), [csv_path("1"), csv_path("2")]);
+
+    // Whoever has no such endpoint in reach is told which key sends him there.
+    let gone = Proxy::start(Some("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno")).await;
+    set_proxy(&mut world, "download", &gone);
+    world.cloud.settings().set_link_base(Some(format!("https://exports.oss-cn-beijing.aliyuncs.com:{port}")));
+    world.add("3", Object::csv(40));
+    let run = world.once(1).await;
+    let error = run.event("download.abandoned")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("exports.oss-cn-beijing-internal.aliyuncs.com (download.internal_endpoint)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reload_takes_other_proxies_and_what_their_files_hold() {
+    let mut secure = Secure::start("good.pem", "good.pem").await;
+    let (first, second) = (Proxy::start(None).await, Proxy::start(None).await);
+    set_proxy(&mut secure.world, "gateway", &first);
+    let daemon = crate::common::Running::start(&mut secure.command(&["run"]));
+    daemon.await_events("poll.completed", 1).await;
+    assert!(!first.asked().is_empty() && second.asked().is_empty());
+    set_proxy(&mut secure.world, "gateway", &second);
+    set_proxy(&mut secure.world, "download", &second);
+    secure.world.write_config();
+    daemon.signal(rustix::process::Signal::HUP);
+    let said = daemon.await_events("config.reloaded", 1).await;
+    let changed = said[0]["changed"].as_str().unwrap();
+    assert_eq!(changed, "download.proxy,download.proxy_credentials_file,gateway.proxy");
+    secure.world.add("1", Object::csv(40));
+    secure.world.until_stored(&daemon, 1).await;
+    assert_eq!(second.asked(), connects(&secure));
+
+    // Another password in the same file.
+    fs::write(secure.world.path().join("proxy.login"), "user:another\n").unwrap();
+    daemon.signal(rustix::process::Signal::HUP);
+    let said = daemon.await_events("config.reloaded", 2).await;
+    assert_eq!(said[1]["changed"], "gateway.proxy_credentials_file,download.proxy_credentials_file");
+    daemon.until("the proxy does not know it", async || second.asked().iter().any(|a| a.ends_with("a stranger"))).await;
+    daemon.stop().await;
 }

@@ -143,3 +143,49 @@ async fn a_redirect_leads_to_no_host_whose_certificate_is_wrong() {
     assert_says(given_up["error"].as_str().unwrap(), &["SSL_CERT_FILE"], "unknown.pem");
     assert!(secure.world.cloud.oss_calls().iter().all(|c| c.task_id.is_some()));
 }
+
+#[tokio::test]
+async fn a_configured_authority_is_trusted_beside_those_of_the_system() {
+    let mut secure = Secure::start("good.pem", "good.pem").await;
+    // What the system knows, and what is configured: neither replaces the other.
+    for (n, (system, configured)) in [("unknown.pem", "ca.pem"), ("ca.pem", "unknown.pem")].into_iter().enumerate() {
+        secure.world.add(&n.to_string(), Object::csv(40));
+        secure.world.set("tls.ca_file", &format!("{:?}", fixture(configured)));
+        let mut command = secure.world.command(["once"]);
+        finish(command.env("SSL_CERT_FILE", fixture(system))).await.expect(0);
+        assert_eq!(secure.world.published().len(), n + 1);
+    }
+    secure.world.unset("tls.ca_file");
+    let mut command = secure.world.command(["once"]);
+    let run = finish(command.env("SSL_CERT_FILE", fixture("unknown.pem"))).await.expect(1);
+    assert!(run.event("poll.failed")["error"].as_str().unwrap().contains("tls.ca_file"), "{run}");
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_that_is_none_ends_the_start_and_is_named() {
+    let mut world = World::start().await;
+    for file in [fixture("server.key"), world.path().join("missing.pem")] {
+        world.set("tls.ca_file", &format!("{file:?}"));
+        for words in [["once"].as_slice(), &["run"], &["check"]] {
+            let run = world.run(words).await.expect(78);
+            assert!(run.complaint().contains(&format!("tls.ca_file: {}", file.display())), "{run}");
+        }
+    }
+    assert_eq!(world.cloud.gateway_call_count(), 0);
+}
+
+#[tokio::test]
+async fn a_reload_takes_another_file_of_authorities() {
+    let mut secure = Secure::start("good.pem", "good.pem").await;
+    secure.world.add("1", Object::csv(40));
+    let mut command = secure.world.command(["run"]);
+    let daemon = crate::common::Running::start(command.env("SSL_CERT_FILE", fixture("unknown.pem")));
+    daemon.await_events("poll.failed", 1).await;
+    secure.world.set("tls.ca_file", &format!("{:?}", fixture("ca.pem")));
+    secure.world.write_config();
+    daemon.signal(rustix::process::Signal::HUP);
+    let said = daemon.await_events("config.reloaded", 1).await;
+    assert_eq!(said[0]["changed"], "tls.ca_file");
+    secure.world.until_stored(&daemon, 1).await;
+    daemon.stop().await;
+}

@@ -98,7 +98,7 @@ async fn crashed(dir: &TempDir, with_intent: bool) -> (Arc<Queue>, Arc<Heard>) {
         };
         store.intend(&job.key, &intent).await.unwrap();
     }
-    let settings = assembly::settings(&config, Surroundings::Loopback, Mode::Daemon).unwrap();
+    let settings = assembly::settings(&config, &Surroundings::Loopback, Mode::Daemon).unwrap();
     let heard = Arc::new(Heard::default());
     let observer = Arc::clone(&heard) as Arc<dyn Observer>;
     (Arc::new(Queue::new(store, area, &config.storage, settings, Arc::default(), observer)), heard)

@@ -1,0 +1,151 @@
+//! The JSON Schema for editors: draft 7, which all of them know.
+//!
+//! Nothing is listed here a second time. The reader says which keys there are, as it reads them; `config/default.toml` says
+//! what they are for. The schema refuses nothing that the reader takes; of what that refuses it sees unknown keys, types,
+//! words and ranges. It judges each file by itself, so that what another file may have is not missing here.
+
+mod comments;
+mod patterns;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use self::comments::Comments;
+use super::{Entry, Environment, effective::Shape, load, parts::Part};
+
+/// The shipped configuration, with every key and what it is for.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// The key on which it depends which others a table has.
+const SOURCE: &str = "source";
+
+/// The schema, as text that ends with a line's end.
+#[must_use]
+pub fn schema() -> String {
+    let comments = Comments::read(DEFAULTS);
+    let mut root = Node::default();
+    for (key, variants) in keys() {
+        let (path, name) = key.rsplit_once('.').unwrap_or(("", &key));
+        let mut node = &mut root;
+        for part in path.split('.') {
+            node = node.tables.entry(part.to_owned()).or_default();
+        }
+        node.keys.push((name.to_owned(), variants));
+    }
+    let mut schema = root.schema("", &comments);
+    let title = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Configuration of cdn-usaged",
+        "description": "What config.toml and the files of conf.d may hold.",
+    });
+    if let (Json::Object(schema), Json::Object(title)) = (&mut schema, title) {
+        schema.extend(title);
+    }
+    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    format!("{text}\n")
+}
+
+/// What is known of a key: its record, and the sources that it belongs to if it does not belong to all.
+struct Variants {
+    entry: Entry,
+    order: usize,
+    sources: Vec<&'static str>,
+}
+
+/// Every key that there is, by its path without indices.
+fn keys() -> BTreeMap<String, Variants> {
+    let record = |source: &str| {
+        let text = format!("[http]\n[[account]]\n[account.credentials]\nsource = {source:?}\n");
+        // Files are missing in it, which is no matter: what is asked for is what would be read.
+        load::read(&[Part { path: "schema".into(), text }], &Environment::empty()).1
+    };
+    let words = record("default").iter().find(|e| e.key == SOURCE).map(|e| e.shape);
+    let Some(Shape::Text { words }) = words else { return BTreeMap::new() };
+    let mut found: BTreeMap<String, Variants> = BTreeMap::new();
+    for word in words {
+        for (order, entry) in record(word).into_iter().enumerate() {
+            let path = entry.path().replace("[0]", "");
+            let new = Variants { entry, order, sources: Vec::new() };
+            found.entry(path).or_insert(new).sources.push(word);
+        }
+    }
+    for variants in found.values_mut().filter(|v| v.sources.len() == words.len()) {
+        variants.sources.clear();
+    }
+    found
+}
+
+#[derive(Default)]
+struct Node {
+    keys: Vec<(String, Variants)>,
+    tables: BTreeMap<String, Node>,
+}
+
+impl Node {
+    fn schema(mut self, path: &str, comments: &Comments) -> Json {
+        let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        self.keys.sort_by_key(|(_, variants)| variants.order);
+        let conditions = conditions(&self.keys);
+        let mut properties = Map::new();
+        for (name, variants) in self.keys {
+            properties.insert(name.clone(), property(&variants.entry, comments.of(&below(&name))));
+        }
+        for (name, table) in self.tables {
+            let path = below(&name);
+            let schema = table.schema(&path, comments);
+            let schema = if path == "account" { json!({ "type": "array", "items": schema }) } else { schema };
+            properties.insert(name, schema);
+        }
+        let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+        if let Some(text) = comments.of(path) {
+            schema["description"] = text.into();
+        }
+        if !conditions.is_empty() {
+            schema["allOf"] = conditions.into();
+        }
+        schema
+    }
+}
+
+/// For each source the keys that it has. Only where the source stands in the same file: it may also stand in another.
+fn conditions(keys: &[(String, Variants)]) -> Vec<Json> {
+    let Some((_, source)) = keys.iter().find(|(name, _)| name == SOURCE) else { return Vec::new() };
+    let Shape::Text { words } = source.entry.shape else { return Vec::new() };
+    let of = |word: &str| {
+        let has = |v: &Variants| v.sources.is_empty() || v.sources.contains(&word);
+        let names: Vec<_> = keys.iter().filter(|(_, v)| has(v)).map(|(name, _)| name).collect();
+        json!({
+            "if": { "required": [SOURCE], "properties": { SOURCE: { "const": word } } },
+            "then": { "propertyNames": { "enum": names } },
+        })
+    };
+    words.iter().map(|word| of(word)).collect()
+}
+
+fn property(entry: &Entry, description: Option<&str>) -> Json {
+    let mut schema = match entry.shape {
+        Shape::Text { words: [] } => json!({ "type": "string" }),
+        Shape::Text { words } => json!({ "type": "string", "enum": words }),
+        Shape::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Shape::Words { words } => {
+            json!({ "type": "array", "items": { "type": "string", "enum": words }, "minItems": 1, "uniqueItems": true })
+        }
+        Shape::Boolean => json!({ "type": "boolean" }),
+        Shape::Integer { low, high } => json!({ "type": "integer", "minimum": low, "maximum": high }),
+        Shape::Duration { low, high } => json!({ "type": "string", "pattern": patterns::duration(low, high) }),
+        Shape::Size { low, high } => json!({
+            "type": ["string", "integer"],
+            "minimum": low,
+            "maximum": high,
+            "pattern": patterns::size(),
+        }),
+    };
+    if let Some(text) = description {
+        schema["description"] = text.into();
+    }
+    if let Some(default) = &entry.default {
+        schema["default"] = serde_json::to_value(default).unwrap_or_default();
+    }
+    schema
+}
