@@ -29,7 +29,8 @@ pub fn schema() -> String {
         let (path, name) = key.rsplit_once('.').unwrap_or(("", &key));
         let mut node = &mut root;
         for part in path.split('.') {
-            node = node.tables.entry(part.to_owned()).or_default();
+            node = node.tables.entry(part.trim_end_matches("[]").to_owned()).or_default();
+            node.is_repeated |= part.ends_with("[]");
         }
         node.keys.push((name.to_owned(), variants));
     }
@@ -53,10 +54,10 @@ struct Variants {
     sources: Vec<&'static str>,
 }
 
-/// Every key that there is, by its path without indices.
+/// Every key that there is, by its path, in which `[]` stands for an index.
 fn keys() -> BTreeMap<String, Variants> {
     let record = |source: &str| {
-        let text = format!("[http]\n[[account]]\n[account.credentials]\nsource = {source:?}\n");
+        let text = format!("[http]\n[[account]]\n[[account.expect]]\n[account.credentials]\nsource = {source:?}\n");
         // Files are missing in it, which is no matter: what is asked for is what would be read.
         load::read(&[Part { path: "schema".into(), text }], &Environment::empty()).1
     };
@@ -65,7 +66,7 @@ fn keys() -> BTreeMap<String, Variants> {
     let mut found: BTreeMap<String, Variants> = BTreeMap::new();
     for word in words {
         for (order, entry) in record(word).into_iter().enumerate() {
-            let path = entry.path().replace("[0]", "");
+            let path = entry.path().replace("[0]", "[]");
             let new = Variants { entry, order, sources: Vec::new() };
             found.entry(path).or_insert(new).sources.push(word);
         }
@@ -80,6 +81,8 @@ fn keys() -> BTreeMap<String, Variants> {
 struct Node {
     keys: Vec<(String, Variants)>,
     tables: BTreeMap<String, Node>,
+    /// One of several, `[[account]]`.
+    is_repeated: bool,
 }
 
 impl Node {
@@ -93,8 +96,9 @@ impl Node {
         }
         for (name, table) in self.tables {
             let path = below(&name);
+            let is_repeated = table.is_repeated;
             let schema = table.schema(&path, comments);
-            let schema = if path == "account" { json!({ "type": "array", "items": schema }) } else { schema };
+            let schema = if is_repeated { json!({ "type": "array", "items": schema }) } else { schema };
             properties.insert(name, schema);
         }
         let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });

@@ -1,8 +1,8 @@
 //! A configuration as it is in force, as TOML that says the same again, and as JSON.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use toml::Value;
 
 use super::{Entry, Loaded, Origin};
@@ -51,18 +51,27 @@ impl Loaded {
     /// One object with every section, as the TOML has them.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let mut root = Map::new();
-        let mut accounts: BTreeMap<usize, Map<String, Json>> = BTreeMap::new();
+        let mut root = json!({});
         for entry in &self.entries {
             let Some(value) = &entry.value else { continue };
-            let (table, rest) = match account(&entry.section) {
-                Some((index, rest)) => (accounts.entry(index).or_default(), rest),
-                None => (&mut root, &*entry.section),
-            };
-            insert(table, rest, entry.key, plain(value));
+            let mut at = &mut root;
+            for (name, index) in parts(&entry.section) {
+                at = match index {
+                    None => &mut at[name],
+                    Some(index) => {
+                        let items = at[name].take();
+                        let mut items = if let Json::Array(items) = items { items } else { Vec::new() };
+                        if items.len() <= index {
+                            items.resize_with(index + 1, || json!({}));
+                        }
+                        at[name] = Json::Array(items);
+                        &mut at[name][index]
+                    }
+                };
+            }
+            at[entry.key] = plain(value);
         }
-        root.insert("account".to_owned(), accounts.into_values().map(Json::Object).collect());
-        Json::Object(root)
+        root
     }
 
     /// An object for each key that is set, with where it comes from.
@@ -72,8 +81,8 @@ impl Loaded {
 
     fn line(&self, entry: &Entry, value: &Value) -> Json {
         let mut line = json!({ "key": entry.path(), "value": plain(value) });
-        let account = account(&entry.section).and_then(|(index, _)| self.config.accounts.get(index));
-        if let Some(account) = account {
+        let account = parts(&entry.section).next().filter(|(name, _)| *name == "account").and_then(|(_, index)| index);
+        if let Some(account) = account.and_then(|index| self.config.accounts.get(index)) {
             line["account"] = account.name.as_str().into();
         }
         match entry.origin {
@@ -92,28 +101,18 @@ impl Loaded {
     }
 }
 
-/// Which account a section belongs to, and what it is below that.
-fn account(section: &str) -> Option<(usize, &str)> {
-    let (index, rest) = section.strip_prefix("account[")?.split_once(']')?;
-    Some((index.parse().ok()?, rest.trim_start_matches('.')))
-}
-
-/// Puts a value below the tables of a dotted path.
-fn insert(table: &mut Map<String, Json>, path: &str, key: &str, value: Json) {
-    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    if first.is_empty() {
-        table.insert(key.to_owned(), value);
-    } else if let Some(nested) = table.entry(first).or_insert_with(|| json!({})).as_object_mut() {
-        insert(nested, rest, key, value);
-    }
+/// The tables that lead to a section, each with its index where it is one of several.
+fn parts(section: &str) -> impl Iterator<Item = (&str, Option<usize>)> {
+    section.split('.').map(|part| match part.trim_end_matches(']').split_once('[') {
+        Some((name, index)) => (name, index.parse().ok()),
+        None => (part, None),
+    })
 }
 
 fn header(section: &str) -> String {
-    match account(section) {
-        Some((_, "")) => "[[account]]".to_owned(),
-        Some((_, below)) => format!("[account.{below}]"),
-        None => format!("[{section}]"),
-    }
+    let names: Vec<_> = parts(section).map(|(name, _)| name).collect();
+    let name = names.join(".");
+    if section.ends_with(']') { format!("[[{name}]]") } else { format!("[{name}]") }
 }
 
 /// The kinds of values that there are.

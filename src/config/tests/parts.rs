@@ -68,6 +68,18 @@ fn accounts_of_one_name_in_several_files_are_one_and_others_are_added() {
 }
 
 #[test]
+fn what_is_expected_of_an_account_is_a_list_and_replaced_whole() {
+    let expect = |from: &str| format!("[[account]]\n[[account.expect]]\nfrom = '{from}'\n");
+    let two = format!("{}[[account.expect]]\nfrom = '2026-02'\nname = 'x'\n", expect("2026-01"));
+    let dir = fleet(&two, &[("1.toml", &expect("2026-03"))]);
+    let config = load(&dir).unwrap().config;
+    assert_eq!((config.accounts.len(), config.accounts[0].expect.len()), (1, 1));
+    assert_eq!(config.accounts[0].expect[0].from.to_string(), "2026-03-01");
+    let error = refused(&two, &[("1.toml", &expect("soon"))]);
+    assert!(error.starts_with("DIR/conf.d/1.toml:3: account[0].expect[0].from: is \"soon\""), "{error}");
+}
+
+#[test]
 fn every_account_may_come_from_the_folder_and_there_need_not_be_a_folder() {
     let dir = fleet("", &[("x.toml", "[[account]]\nname = 'only'\n")]);
     assert_eq!(load(&dir).unwrap().config.accounts[0].name.as_str(), "only");

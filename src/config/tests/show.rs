@@ -38,6 +38,14 @@ access_key_secret_file = '/s'
 allow_open_files = true
 [[account]]
 name = 'b'
+[[account.expect]]
+from = '2026-01'
+due = '0s'
+[[account.expect]]
+window = 'day'
+from = '2026-01-31'
+type = 'vas'
+time_zone = 'UTC'
 [account.credentials]
 source = 'profile'
 profile = 'billing'
@@ -97,6 +105,7 @@ fn as_json_it_is_one_object_or_a_line_for_each_key() {
     assert_eq!(all["rate_limit"]["calls_per_second"], 16);
     assert_eq!(all["account"][0]["credentials"]["allow_open_files"], true);
     assert_eq!(all["account"][1]["credentials"]["profile"], "billing");
+    assert_eq!(all["account"][1]["expect"][1]["from"], "2026-01-31");
     assert_eq!(all["download"]["allowed_networks"], serde_json::json!(["10.0.0.0/8", "fd00::/8"]));
     let lines: Vec<_> = loaded.to_json_lines().collect();
     let line = |key: &str| lines.iter().find(|l| l["key"] == key).unwrap_or_else(|| panic!("no {key}"));
