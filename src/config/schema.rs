@@ -19,6 +19,8 @@ const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The key on which it depends which others a table has.
 const SOURCE: &str = "source";
+/// The key that brings those of another source with it.
+const BASE_SOURCE: &str = "base_source";
 
 /// The schema, as text that ends with a line's end.
 #[must_use]
@@ -56,25 +58,39 @@ struct Variants {
 
 /// Every key that there is, by its path, in which `[]` stands for an index.
 fn keys() -> BTreeMap<String, Variants> {
-    let record = |source: &str| {
-        let text = format!("[http]\n[[account]]\n[[account.expect]]\n[account.credentials]\nsource = {source:?}\n");
+    let record = |source: &str, more: &str| {
+        let text =
+            format!("[http]\n[[account]]\n[[account.expect]]\n[account.credentials]\nsource = {source:?}\n{more}");
         // Files are missing in it, which is no matter: what is asked for is what would be read.
         load::read(&[Part { path: "schema".into(), text }], &Environment::empty()).1
     };
-    let words = record("default").iter().find(|e| e.key == SOURCE).map(|e| e.shape);
-    let Some(Shape::Text { words }) = words else { return BTreeMap::new() };
+    let words = words(&record("default", ""), SOURCE);
     let mut found: BTreeMap<String, Variants> = BTreeMap::new();
     for word in words {
-        for (order, entry) in record(word).into_iter().enumerate() {
+        let mut entries = record(word, "");
+        for base in self::words(&entries, BASE_SOURCE) {
+            entries.extend(record(word, &format!("{BASE_SOURCE} = {base:?}\n")));
+        }
+        for (order, entry) in entries.into_iter().enumerate() {
             let path = entry.path().replace("[0]", "[]");
-            let new = Variants { entry, order, sources: Vec::new() };
-            found.entry(path).or_insert(new).sources.push(word);
+            let variants = found.entry(path).or_insert(Variants { entry, order, sources: Vec::new() });
+            if !variants.sources.contains(word) {
+                variants.sources.push(word);
+            }
         }
     }
     for variants in found.values_mut().filter(|v| v.sources.len() == words.len()) {
         variants.sources.clear();
     }
     found
+}
+
+/// The words that a key may be.
+fn words(entries: &[Entry], key: &str) -> &'static [&'static str] {
+    match entries.iter().find(|e| e.key == key).map(|e| e.shape) {
+        Some(Shape::Text { words }) => words,
+        _ => &[],
+    }
 }
 
 #[derive(Default)]

@@ -26,7 +26,7 @@ fn line(line: &str) -> Line<'_> {
     let bare = comment.unwrap_or(line);
     let key = |text: &str| {
         let (name, _) = text.split_once(" = ")?;
-        let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         is_name.then_some(name.len())
     };
     if bare.starts_with('[') {
@@ -51,7 +51,7 @@ fn line(line: &str) -> Line<'_> {
 impl Comments {
     pub(super) fn read(text: &str) -> Self {
         let (mut found, mut section) = (BTreeMap::new(), String::new());
-        let (mut prose, mut is_over) = (String::new(), false);
+        let (mut prose, mut is_over, mut is_listed) = (String::new(), false, false);
         for text in text.lines() {
             match line(text) {
                 Line::Section(name) => {
@@ -64,7 +64,8 @@ impl Comments {
                 }
                 // Several may stand below one paragraph.
                 Line::Example(name) => {
-                    found.insert(format!("{section}.{name}"), prose.clone());
+                    // What is said of a key where it stands first.
+                    found.entry(format!("{section}.{name}")).or_insert_with(|| prose.clone());
                     is_over = false;
                 }
                 Line::Text(text) => {
@@ -72,9 +73,10 @@ impl Comments {
                         prose.clear();
                     }
                     if !prose.is_empty() {
-                        prose.push(if text.starts_with(' ') { '\n' } else { ' ' });
+                        prose.push(if text.starts_with(' ') || is_listed { '\n' } else { ' ' });
                     }
                     prose.push_str(text);
+                    is_listed = text.starts_with(' ');
                 }
                 Line::Break => is_over = true,
                 Line::End => prose.clear(),

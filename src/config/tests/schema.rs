@@ -61,7 +61,7 @@ fn the_schema_has_every_key_of_the_default_file_with_its_type_and_what_it_is_for
         if bare.starts_with('[') {
             bare.trim_matches(['[', ']']).clone_into(&mut section);
         } else if let Some((key, _)) = bare.trim_start().split_once(" = ").filter(|_| is_shown)
-            && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         {
             in_file.insert(format!("{section}.{key}"));
         }
@@ -100,6 +100,9 @@ fn the_schema_takes_what_the_reader_takes() {
         "[storage]\nmin_free = '500MB'\n[download]\nmax_size = '1pib'\nmin_rate = '7 B'",
         "[[account]]\n[account.credentials]\nsource = 'files'\naccess_key_id_file = '/i'\naccess_key_secret_file = '/s'",
         "[[account]]\nname = 'x'\n[account.credentials]\nsource = 'profile'\nprofile = 'p'",
+        "[[account]]\n[account.credentials]\nsource = 'ram-role'\nrole_arn = 'acs:ram::1:role/x'\nbase_source = 'files'\n\
+         access_key_id_file = '/i'\naccess_key_secret_file = '/s'\nsession_duration = '12h'",
+        "[[account]]\n[account.credentials]\nsource = 'ecs-ram-role'\ndisable_imds_v1 = true",
     ] {
         let whole = if limits.contains("[[account]]") { limits.to_owned() } else { format!("{limits}\n{MINIMAL}") };
         parse(&whole).unwrap();
@@ -152,6 +155,9 @@ fn the_schema_refuses_unknown_keys_wrong_types_words_and_ranges_as_the_reader_do
         "[[account]]\n[account.credentials]\nsorce = 'env'",
         "[[account]]\n[account.credentials]\nsource = 'env'\nprofile = 'x'",
         "[[account]]\n[account.credentials]\naccess_key_secret = 'x'",
+        "[[account]]\n[account.credentials]\nsource = 'oidc-role'\nexternal_id = 'x'",
+        "[[account]]\n[account.credentials]\nsource = 'ram-role'\nsession_duration = '13h'",
+        "[[account]]\n[account.credentials]\nsource = 'ram-role'\nbase_source = 'oidc-role'",
     ] {
         let whole = if text.contains("account") { text.to_owned() } else { format!("{text}\n{MINIMAL}") };
         assert!(parse(&whole).is_err(), "{text}");

@@ -49,6 +49,24 @@ time_zone = 'UTC'
 [account.credentials]
 source = 'profile'
 profile = 'billing'
+[[account]]
+name = 'c'
+endpoint = 'http://[::1]:8080'
+[account.credentials]
+source = 'ram-role'
+role_arn = 'acs:ram::1000000000000001:role/x'
+policy = '{"Version": "1"}'
+base_source = 'ecs-ram-role'
+[[account]]
+name = 'd'
+[account.credentials]
+source = 'ecs-ram-role'
+disable_imds_v1 = false
+[[account]]
+name = 'e'
+[account.credentials]
+source = 'oidc-role'
+session_duration = '1h'
 "#;
 
 fn loaded(text: &str, env: &Environment) -> Loaded {
