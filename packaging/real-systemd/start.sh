@@ -71,6 +71,16 @@ a_line_of_the_journal_has_its_fields_and_can_be_found_by_them() {
         CDN_USAGED_BYTES=100 CDN_USAGED_LEVEL=info PRIORITY=6 SYSLOG_IDENTIFIER=cdn-usaged)" main
 }
 
+# The package has brought the catalog, and the journal knows it.
+a_line_of_the_journal_is_explained_by_its_id() {
+    local id message
+    id=$(cloud_task 100)
+    await logged download.stored "CDN_USAGED_TASK_ID=$id"
+    message=$(fields MESSAGE_ID download.stored "CDN_USAGED_TASK_ID=$id")
+    journalctl --catalog --quiet "MESSAGE_ID=$message" "CDN_USAGED_TASK_ID=$id" |
+        grep -F "The file of task $id of account main"
+}
+
 a_second_instance_names_the_first_and_ends_with_75() {
     local status=0
     as_service_user cdn-usaged once >"$TRY/once" 2>&1 || status=$?
@@ -100,5 +110,6 @@ check the_status_is_a_sentence_for_people
 check the_process_has_no_rights_beyond_its_own_user
 check nothing_but_the_state_can_be_written_and_nothing_but_the_program_run
 check a_line_of_the_journal_has_its_fields_and_can_be_found_by_them
+check a_line_of_the_journal_is_explained_by_its_id
 check a_second_instance_names_the_first_and_ends_with_75
 check a_start_before_the_cloud_can_be_reached_catches_up_by_itself
