@@ -41,11 +41,7 @@ impl Queue {
         let place = self.board.begin(&job.key);
         tracing::debug!(task = %job.key, attempt = job.attempt, "a transfer begins");
         // Only the transfer can be cut off; from here on an outcome is recorded.
-        let outcome = tokio::select! {
-            biased;
-            () = cancel.cancelled() => None,
-            outcome = self.transfer(&settings, &job, &place) => Some(outcome),
-        };
+        let outcome = self.transfer(&settings, &job, &place, &cancel).await;
         tracing::debug!(task = %job.key, attempt = job.attempt, "a transfer has ended");
         let host = job.link.host_and_port();
         match &outcome {
@@ -74,12 +70,14 @@ impl Queue {
         Ok(())
     }
 
+    /// What came of the transfer; nothing when it was cut off.
     async fn transfer(
         self: &Arc<Self>,
         settings: &Settings,
         job: &Job,
         place: &Place,
-    ) -> Result<Outcome, TransferError> {
+        cancel: &CancellationToken,
+    ) -> Option<Result<Outcome, TransferError>> {
         let partial = self.area.partial(&job.key);
         let (area, stored) = (self.area.clone(), job.stored_file.clone());
         let is_there = blocking(move || {
@@ -104,8 +102,11 @@ impl Queue {
         let mut tick = interval(NOTE_PARTIAL_EVERY);
         tick.tick().await;
         loop {
+            // What is cut off is the transfer and never the note: others may share its transaction.
             tokio::select! {
-                outcome = &mut transfer => return outcome,
+                biased;
+                () = cancel.cancelled() => return None,
+                outcome = &mut transfer => return Some(outcome),
                 _ = tick.tick() => {
                     let etag = place.progress.etag();
                     if etag.is_some() && etag != noted {
