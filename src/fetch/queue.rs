@@ -279,7 +279,9 @@ impl Queue {
         };
         let slots = settings.config.concurrency.saturating_sub(running.len());
         let claim = Claim { accounts, slots, down, tried, now: clock::now(), horizon: horizon(settings) };
-        for job in self.store.claim(claim).await? {
+        // Whatever is wrong with what the first one has: the next turn begins with another.
+        let jobs = self.store.claim(claim).await.inspect_err(|_| *turn = first + 1)?;
+        for job in jobs {
             // The next turn begins behind whoever had the last one.
             let served = names.iter().position(|name| *name == job.key.listing.account).unwrap_or(0);
             *turn = (first + served + 1) % names.len();

@@ -117,7 +117,13 @@ impl Store {
         while jobs.len() < claim.slots
             && let Some((account, exports)) = accounts.pop_front()
         {
-            let Some(job) = self.claim_one(db, &account, &exports, &claim).await? else { continue };
+            let job = match self.claim_one(db, &account, &exports, &claim).await {
+                Ok(Some(job)) => job,
+                Ok(None) => continue,
+                Err(e) if jobs.is_empty() => return Err(e),
+                // A row that cannot be read takes nothing away from others: it is said when its account comes first.
+                Err(_) => break,
+            };
             let host = job.link.host_and_port();
             if claim.tried.contains(&host) {
                 claim.down.push(host);

@@ -55,6 +55,41 @@ async fn the_oldest_task_goes_first_and_waits_for_its_time() {
 }
 
 #[tokio::test]
+async fn slots_go_round_the_accounts_and_a_row_that_cannot_be_read_takes_none_from_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let accounts: Vec<_> = ["a", "b", "c"].map(|name| AccountName::parse(name).unwrap()).into();
+    for account in &accounts {
+        let listing = ListingKey { account: account.clone(), export: Export::UsageDetail };
+        store.register_listing(&listing, "https://cdn.example.com").await.unwrap();
+        let rows: Vec<_> = ["1", "2", "3"].map(|id| row(id, "success")).into();
+        store.apply_page(&listing, 1, &rows, &[], None, None, at(0)).await.unwrap();
+    }
+    let claim = async |names: &[usize], slots: usize, tried: &[&str]| {
+        let claim = Claim {
+            accounts: names.iter().map(|&n| (accounts[n].clone(), vec![Export::UsageDetail])).collect(),
+            slots,
+            down: Vec::new(),
+            tried: tried.iter().map(|&host| host.to_owned()).collect(),
+            now: at(1),
+            horizon: SignedDuration::from_mins(5),
+        };
+        let jobs = store.claim(claim).await?;
+        Ok::<_, StoreError>(
+            jobs.iter().map(|job| format!("{}{}", job.key.listing.account, job.key.id)).collect::<Vec<_>>(),
+        )
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(claim(&[0, 1, 2], 0, &[]).await.unwrap(), none);
+    assert_eq!(claim(&[2, 0, 1], 4, &[]).await.unwrap(), ["c1", "a1", "b1", "c2"]);
+    assert_eq!(claim(&[0, 1, 2], 9, &["b.example.com:443"]).await.unwrap(), ["a2"], "one tries what was down");
+    sqlx::query("UPDATE downloads SET link = 'no link' WHERE account = 'b'").execute(&store.writer).await.unwrap();
+    assert_eq!(claim(&[0, 1, 2], 9, &[]).await.unwrap(), ["a3"]);
+    claim(&[1, 2], 9, &[]).await.unwrap_err();
+    assert_eq!(claim(&[2, 1], 9, &[]).await.unwrap(), ["c3"]);
+}
+
+#[tokio::test]
 async fn a_clock_that_was_set_back_does_not_freeze_the_queue() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
