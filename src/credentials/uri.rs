@@ -60,7 +60,10 @@ pub(super) async fn fetch(address: &Address, http: &Http) -> Result<Issued, Cred
     let what = format!("the credentials URI at {address}");
     // What is on this machine is not reached through a proxy.
     let client = if address.0.scheme() == "http" { &http.local } else { &http.api };
-    let request = reqwest::Request::new(reqwest::Method::GET, address.0.clone());
+    // Built this way, a user name and a password of the URI become the header that they stand for.
+    let request = client.get(address.0.clone()).build().map_err(|e| {
+        CredentialsError::new(Kind::Unreadable, format!("{what} cannot be asked: {}", client.describe(e)))
+    })?;
     let got = sts::exchange(client, request, sts::TIMEOUT, &what).await?;
     if got.status != 200 {
         return Err(got.refused(&what, "; check the program that answers there"));

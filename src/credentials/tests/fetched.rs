@@ -3,6 +3,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use cloudsim::{AccountSpec, CloudSim, Metadata, MetadataCall, MetadataFault};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
@@ -261,6 +262,28 @@ async fn an_address_hands_out_keys_and_its_query_is_never_shown() {
         .get()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_user_name_and_the_password_of_an_address_are_sent_and_never_shown() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let env = Environment::of([("ALIBABA_CLOUD_CREDENTIALS_URI", format!("http://user:MARK@{at}/keys"))]);
+    let provider = provider_at(CredentialSource::Uri { uri: None }, env, NOBODY, NOBODY);
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(head).unwrap()
+    };
+    let (head, (kind, text)) = tokio::join!(serve, fails(&provider));
+    assert!(head.starts_with("GET /keys HTTP/1.1\r\n") && !head.contains("MARK"), "{head}");
+    // "user:MARK" in base64.
+    assert!(head.to_ascii_lowercase().contains("authorization: basic dxnlcjpnqvjl\r\n"), "{head}");
+    assert!(kind == Kind::Refused && text.contains(&format!("http://{at} answers HTTP 403")), "{text}");
 }
 
 #[tokio::test]
