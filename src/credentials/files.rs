@@ -93,11 +93,7 @@ impl<'a> Files<'a> {
             ),
             _ => failed(Kind::Unreadable, &format!("cannot be read: {e}")),
         };
-        // Asked before it is opened, since opening a pipe waits for its writer.
-        if !fs::metadata(&path).map_err(io_failed)?.is_file() {
-            return Err(failed(Kind::Unreadable, "is not a regular file"));
-        }
-        let file = File::open(&path).map_err(io_failed)?;
+        let file = open_regular(&path).map_err(io_failed)?;
         // The mode of what was opened, not of what the name meant a moment ago.
         self.check_mode(&path, &file.metadata().map_err(io_failed)?)?;
         let mut bytes = Vec::new();
@@ -114,6 +110,15 @@ impl<'a> Files<'a> {
                 "holds a blank or a control character within the key; it must hold one key and nothing else",
             )),
         }
+    }
+}
+
+/// Opens a file that holds a secret. Asked before whether it is a regular one, since opening a pipe waits for its writer.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
     }
 }
 

@@ -5,7 +5,6 @@
 mod cli;
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -13,7 +12,9 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    CredentialsError, Found, Kind, ini, metadata,
+    CredentialsError, Found, Kind,
+    files::open_regular,
+    ini, metadata,
     plan::{Around, Plan, Recipe, Role, incomplete},
     role,
 };
@@ -192,7 +193,7 @@ fn read_text(path: &Path) -> Result<Option<String>, CredentialsError> {
     let failed =
         |why: &str| CredentialsError::new(Kind::Unreadable, format!("the profile file {} {why}", path.display()));
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes));
+    let read = open_regular(path).and_then(|file| file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes));
     match read {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
         Err(e) => return Err(failed(&format!("cannot be read: {e}"))),

@@ -1,7 +1,6 @@
 //! The user name and the password of a proxy, in a file of their own.
 
 use std::{
-    fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
@@ -9,7 +8,10 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{CredentialsError, Kind, files::resolve};
+use super::{
+    CredentialsError, Kind,
+    files::{open_regular, resolve},
+};
 use crate::config::Environment;
 
 /// The largest file that is read, in bytes.
@@ -24,12 +26,12 @@ pub fn proxy_login(path: &Path, env: &Environment) -> Result<(String, SecretStri
     let path = resolve(path, env)?;
     let failed =
         |kind: Kind, why: String| CredentialsError::new(kind, format!("the credentials file {} {why}", path.display()));
-    let io_failed = |e: io::Error| failed(Kind::Unreadable, format!("cannot be read: {e}"));
-    // Asked before it is opened, since opening a pipe waits for its writer.
-    if !fs::metadata(&path).map_err(io_failed)?.is_file() {
-        return Err(failed(Kind::Unreadable, "is not a regular file".to_owned()));
-    }
-    let file = File::open(&path).map_err(io_failed)?;
+    let io_failed = |e: io::Error| {
+        let why =
+            format!("cannot be read: {e}; it must be a file that this user may read, with USER:PASSWORD on one line");
+        failed(Kind::Unreadable, why)
+    };
+    let file = open_regular(&path).map_err(io_failed)?;
     let mode = file.metadata().map_err(io_failed)?.mode() & 0o7777;
     if mode & 0o007 != 0 {
         let shown = path.display();
@@ -54,7 +56,7 @@ pub fn proxy_login(path: &Path, env: &Environment) -> Result<(String, SecretStri
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use secrecy::ExposeSecret as _;
 

@@ -1,7 +1,6 @@
 //! Roles that are assumed: by an identity provider's token, or with other keys.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -121,7 +120,7 @@ pub(super) fn endpoint(region: Option<&str>, vpc: bool, around: Around<'_>) -> R
 pub(super) fn read_token(path: &Path) -> Result<String, CredentialsError> {
     let failed = |kind, why: &str| CredentialsError::new(kind, format!("the OIDC token file {} {why}", path.display()));
     let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(TOKEN_MAX_BYTES + 1).read_to_end(&mut bytes)) {
+    match files::open_regular(path).and_then(|file| file.take(TOKEN_MAX_BYTES + 1).read_to_end(&mut bytes)) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(failed(Kind::NotFound, "does not exist; whatever hands out the token must put it there"));
         }

@@ -183,8 +183,12 @@ async fn a_token_buys_a_role_and_is_read_again_whenever_it_is_spent() {
         assert!(kind == expected && text.contains(part) && text.contains(file.to_str().unwrap()), "{text}");
     }
     fs::remove_file(&file).unwrap();
-    let (kind, _) = fails(&provider_at(source, Environment::empty(), &cloud.endpoint(), NOBODY)).await;
-    assert_eq!(kind, Kind::NotFound);
+    let gone = provider_at(source, Environment::empty(), &cloud.endpoint(), NOBODY);
+    assert_eq!(fails(&gone).await.0, Kind::NotFound);
+    // A pipe has no end as long as nobody writes to it.
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    let (kind, text) = fails(&gone).await;
+    assert!(kind == Kind::Unreadable && text.contains("not a regular file"), "{text}");
 }
 
 #[tokio::test]
