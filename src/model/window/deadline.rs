@@ -3,6 +3,7 @@
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::{
+    super::outstanding::LISTED_FOR,
     facts::{Fate, TaskFacts},
     span::Span,
 };
@@ -18,9 +19,8 @@ pub struct Horizon {
 
 impl Horizon {
     /// What the service documents: three months, and a year. Both are meant to be too short rather than too long, so
-    /// three months are 90 days, and a year is 365.
-    pub const DOCUMENTED: Self =
-        Self { listed: SignedDuration::from_hours(90 * 24), exported: SignedDuration::from_hours(365 * 24) };
+    /// three months are the shortest that there are, and a year is 365 days.
+    pub const DOCUMENTED: Self = Self { listed: LISTED_FOR, exported: SignedDuration::from_hours(365 * 24) };
 
     /// When a task that is listed and not delivered will leave the listing; nothing for any other.
     #[must_use]

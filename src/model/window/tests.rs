@@ -251,12 +251,12 @@ fn beyond_reach_is_what_can_be_exported_no_more_and_is_not_on_its_way() {
 #[test]
 fn a_task_that_waits_has_until_it_leaves_the_listing() {
     let created = task("1", "created", AUGUST);
-    let leaves = at("2026-11-30T00:00:00Z");
+    let leaves = at("2026-11-29T00:00:00Z");
     assert_eq!(HORIZON.leaves_listing_at(&created), Some(leaves));
     let state = august(std::slice::from_ref(&created), LATE);
     assert_eq!((state.deliver_by, state.export_by), (Some(leaves), None));
     let unborn = TaskFacts { created_at: None, ..created.clone() };
-    assert_eq!(HORIZON.leaves_listing_at(&unborn), Some(at("2026-11-30T00:10:00Z")), "from its first sight on");
+    assert_eq!(HORIZON.leaves_listing_at(&unborn), Some(at("2026-11-29T00:10:00Z")), "from its first sight on");
     assert_eq!(HORIZON.leaves_listing_at(&stored("1", AUGUST, "a")), None);
     assert_eq!(HORIZON.leaves_listing_at(&task("1", "failed", AUGUST)), None);
     assert_eq!(HORIZON.leaves_listing_at(&TaskFacts { unlisted_at: Some(leaves), ..created }), None);
@@ -294,7 +294,7 @@ fn why_and_what_to_do_are_said_in_words() {
     assert_eq!(
         words::advice(&state, Export::UsageDetail, Some(DataType::Flow), at(LATE)),
         [
-            "retry the download of task 3 (it leaves the listing in 81 days)",
+            "retry the download of task 3 (it leaves the listing in 80 days)",
             "create an export: CreateUsageDetailDataExportTask StartTime=2026-08-14T16:00:00Z \
              EndTime=2026-08-28T15:59:59Z Type=flow (possible until 2027-08-14T16:00:00Z, in 338 days)",
         ]
