@@ -5,13 +5,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     config::Config,
     fetch::free_bytes,
     model::{
-        backoff,
         schedule::{Polls, WATCHED_FOR},
         task::ListingKey,
     },
@@ -70,20 +69,6 @@ pub(super) fn disks(config: &Config) -> [Disk; 2] {
         let is_low = free_bytes.is_some_and(|free| free < storage.min_free_bytes);
         Disk { folder, path: path.clone(), free_bytes, is_low }
     })
-}
-
-/// The configured listings, in order.
-pub(super) fn configured(config: &Config) -> Vec<ListingKey> {
-    let of = |a: &crate::config::Account| {
-        let account = a.name.clone();
-        a.exports.iter().map(move |export| ListingKey { account: account.clone(), export: *export }).collect::<Vec<_>>()
-    };
-    config.accounts.iter().flat_map(of).collect()
-}
-
-/// No delay of a download is longer: neither our own nor one that a server asks for.
-pub(super) fn horizon(config: &Config) -> SignedDuration {
-    SignedDuration::try_from(config.retry.max.max(backoff::WAIT_MAX)).unwrap_or(SignedDuration::MAX)
 }
 
 /// How often a listing is asked for links.

@@ -14,10 +14,11 @@ use super::{
     output::Out,
 };
 use crate::{
-    clock,
+    assembly, clock,
     config::Config,
     model::{
         age::age,
+        backoff,
         health::Beat,
         overview::{self, Concern, concerns},
         schedule::{Due, Polls},
@@ -64,7 +65,7 @@ pub(super) async fn gather(
     disks: [Disk; 2],
     now: Timestamp,
 ) -> Result<Report, Failure> {
-    let configured = around::configured(config);
+    let configured = assembly::listings(config);
     let mut keys = configured.clone();
     let others = store.listing_keys().await?;
     keys.extend(others.into_iter().filter(|key| !configured.contains(key)));
@@ -83,7 +84,7 @@ pub(super) async fn gather(
         let tasks = tasks.iter().filter(|c| c.listing == key).map(|c| (c.word.clone(), c.count)).collect();
         rows.push(Row { key, known, polls, tasks, downloads });
     }
-    let horizon = now.saturating_add(around::horizon(config)).unwrap_or(now);
+    let horizon = now.saturating_add(backoff::horizon(config.retry.max)).unwrap_or(now);
     let waiting = store.waiting(&configured, now).await?;
     let running_for = match &instance {
         Instance::Running(holder) => holder.since.map(|since| age(since, now).unsigned_abs()),

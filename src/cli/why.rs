@@ -15,9 +15,10 @@ use super::{
     task_ref,
 };
 use crate::{
-    clock,
+    assembly, clock,
     config::Config,
     model::{
+        backoff,
         schedule::Due,
         task::TaskKey,
         why::{Answer, Facts, Listing, Remedy, explain},
@@ -53,7 +54,7 @@ pub(super) async fn examine(
     };
     let attempts = store.attempts_of(&key).await?;
     let listing = store.listing(&key.listing).await?.unwrap_or_default();
-    let is_configured = around::configured(config).contains(&key.listing);
+    let is_configured = assembly::listings(config).contains(&key.listing);
     let polls = around::polls(store, config, &key.listing, &listing, now).await?;
     let facts = Facts {
         status: known.status.clone(),
@@ -63,7 +64,7 @@ pub(super) async fn examine(
         listing: is_configured.then(|| Listing { polls, walk_interval: around::walk_interval(config) }),
         is_running: instance.is_running(),
         is_space_low,
-        horizon: around::horizon(config),
+        horizon: backoff::horizon(config.retry.max),
     };
     let answer = explain(&facts, now);
     Ok(Case { key, row, known, attempts, facts, answer, listing_error: listing.error, now })

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -278,7 +278,8 @@ impl Queue {
             Mode::Once => (Vec::new(), Vec::new()),
         };
         let slots = settings.config.concurrency.saturating_sub(running.len());
-        let claim = Claim { accounts, slots, down, tried, now: clock::now(), horizon: horizon(settings) };
+        let claim =
+            Claim { accounts, slots, down, tried, now: clock::now(), horizon: backoff::horizon(settings.retry.max) };
         // Whatever is wrong with what the first one has: the next turn begins with another.
         let jobs = self.store.claim(claim).await.inspect_err(|_| *turn = first + 1)?;
         for job in jobs {
@@ -375,12 +376,7 @@ fn is_due(settings: &Settings, waiting: &Waiting) -> bool {
 
 /// A time further away than any delay that is given: the clock was set back.
 fn is_beyond(settings: &Settings, now: Timestamp, at: Timestamp) -> bool {
-    at.duration_since(now) > horizon(settings)
-}
-
-/// No delay is longer than this: neither our own nor one that a server asks for.
-fn horizon(settings: &Settings) -> SignedDuration {
-    SignedDuration::try_from(settings.retry.max.max(backoff::WAIT_MAX)).unwrap_or(SignedDuration::MAX)
+    at.duration_since(now) > backoff::horizon(settings.retry.max)
 }
 
 fn accounts(listings: &[ListingKey]) -> Vec<(AccountName, Vec<Export>)> {

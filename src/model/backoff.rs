@@ -2,9 +2,18 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// No wait is longer, whatever a server asks for: a broken hint must not stop an account for a day, and an hour is
 /// longer than any throttling window that the service documents.
 pub const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// No wait for the next attempt at a download is longer, with this maximum: neither our own nor one that a server asks
+/// for. A time further ahead was noted before the clock was set back.
+#[must_use]
+pub fn horizon(max: Duration) -> SignedDuration {
+    SignedDuration::try_from(max.max(WAIT_MAX)).unwrap_or(SignedDuration::MAX)
+}
 
 /// The wait after the failed attempt `attempt` (from 1).
 ///
