@@ -126,7 +126,8 @@ fn the_page_of_log_lines_has_each_event_with_its_levels_fields_and_id() {
 /// Rows of a table of events: names, levels, and the words of the third column.
 fn event_rows(path: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
     let document = read(path);
-    let table = document.split("\n| event | level |").nth(1).unwrap();
+    let heads = ["\n| event | level |", "\n| 事件 | 级别 |"];
+    let table = heads.iter().find_map(|head| document.split(head).nth(1)).unwrap();
     let mut rows = BTreeMap::new();
     for line in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -141,9 +142,9 @@ fn event_rows(path: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
 }
 
 #[test]
-fn the_readme_and_the_manual_have_the_same_events_and_levels() {
+fn the_readmes_and_the_manual_have_the_same_events_and_levels() {
     let emitted = emitted();
-    for path in ["README.md", "docs/operating.md"] {
+    for path in ["README.md", "README.zh-CN.md", "docs/operating.md"] {
         let rows = event_rows(path);
         let missing: Vec<_> = emitted.keys().filter(|name| !rows.contains_key(*name)).collect();
         assert!(missing.is_empty(), "{path} lacks {missing:?}");
@@ -155,16 +156,19 @@ fn the_readme_and_the_manual_have_the_same_events_and_levels() {
 }
 
 #[test]
-fn the_readme_names_every_field() {
-    let rows = event_rows("README.md");
-    for (name, event) in emitted() {
-        let (_, fields) = &rows[&name];
-        let named: BTreeSet<_> =
-            fields.split(|c: char| !(c.is_ascii_lowercase() || "_0123456789".contains(c))).collect();
-        let beside = ["account", "export", "task_id"];
-        let missing: Vec<_> =
-            event.fields.keys().filter(|f| !beside.contains(&f.as_str()) && !named.contains(f.as_str())).collect();
-        assert!(missing.is_empty(), "README.md: {name} lacks {missing:?}");
+fn each_readme_names_every_field() {
+    let emitted = emitted();
+    for path in ["README.md", "README.zh-CN.md"] {
+        let rows = event_rows(path);
+        for (name, event) in &emitted {
+            let (_, fields) = &rows[name];
+            let named: BTreeSet<_> =
+                fields.split(|c: char| !(c.is_ascii_lowercase() || "_0123456789".contains(c))).collect();
+            let beside = ["account", "export", "task_id"];
+            let missing: Vec<_> =
+                event.fields.keys().filter(|f| !beside.contains(&f.as_str()) && !named.contains(f.as_str())).collect();
+            assert!(missing.is_empty(), "{path}: {name} lacks {missing:?}");
+        }
     }
 }
 
