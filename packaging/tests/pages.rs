@@ -100,7 +100,7 @@ fn every_key_is_in_section_5_below_its_section_with_its_default() {
     assert!(sections.len() >= 8, "{sections:?}");
     let mut places: Vec<String> =
         sections.iter().map(|s| if s == "account" { "[[account]]".to_owned() } else { format!("[{s}]") }).collect();
-    places.push("[account.credentials]".to_owned());
+    places.extend(["[account.credentials]", "[[account.expect]]"].map(str::to_owned));
     let mut keys = 0;
     for place in &places {
         let heading = format!(".SS {place}\n");
@@ -108,14 +108,17 @@ fn every_key_is_in_section_5_below_its_section_with_its_default() {
         let part = part.split("\n.S").next().unwrap();
         // Some keys of credentials belong to one source.
         let befores = if place == "[account.credentials]" {
-            ["", "source = 'files'", "source = 'profile'"]
-                .map(|source| format!("[[account]]\n{place}\n{source}"))
+            ["default", "files", "profile", "ecs-ram-role", "oidc-role", "ram-role", "uri"]
+                .map(|source| format!("[[account]]\n{place}\nsource = '{source}'"))
                 .to_vec()
+        } else if place == "[[account.expect]]" {
+            vec![format!("[[account]]\n{place}")]
         } else {
             vec![place.clone()]
         };
         let known: BTreeSet<String> = befores.iter().flat_map(|before| allowed(before)).collect();
-        for key in known.iter().filter(|key| !(place == "[[account]]" && *key == "credentials")) {
+        let is_section = |key: &str| place == "[[account]]" && ["credentials", "expect"].contains(&key);
+        for key in known.iter().filter(|key| !is_section(key)) {
             let is_named = part.lines().any(|line| line.starts_with(&format!("{key} = ")));
             assert!(is_named, "{place} lacks {key}: {part}");
             keys += 1;
