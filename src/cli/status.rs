@@ -12,17 +12,20 @@ use super::{
     args::StatusArgs,
     around::{self, Disk, Instance},
     output::Out,
+    windows,
 };
 use crate::{
-    assembly, clock,
+    assembly, clock, completeness,
     config::Config,
     model::{
         age::age,
         backoff,
+        download::Reason,
         health::Beat,
-        overview::{self, Concern, concerns},
+        overview::{self, Concern, Counts, concerns},
         schedule::{Due, Polls},
         task::ListingKey,
+        window::State,
     },
     store::{Attempting, Given, Listing, Retrying, Store},
 };
@@ -91,7 +94,9 @@ pub(super) async fn gather(
         Instance::Stopped | Instance::Unknown(_) => None,
     };
     let given: Vec<Given> = given.into_iter().filter(|g| configured.contains(&g.listing)).collect();
-    let concerns = judge(config, &rows, &disks, &given, running_for, now);
+    let expected = completeness::read(store, config, now).await?;
+    let lacking = windows::all(&expected).filter(|(_, window)| window.state == State::Overdue).count() as u64;
+    let concerns = judge(config, &rows, &disks, counts(&given, lacking), running_for, now);
     let attempting = store.attempting(NAMED_MAX).await?;
     Ok(Report {
         now,
@@ -113,7 +118,7 @@ fn judge(
     config: &Config,
     rows: &[Row],
     disks: &[Disk; 2],
-    given: &[Given],
+    counts: Counts,
     running_for: Option<Duration>,
     now: Timestamp,
 ) -> Vec<Concern> {
@@ -133,8 +138,20 @@ fn judge(
     };
     let listings: Vec<_> = rows.iter().filter_map(of).collect();
     let low: Vec<&'static str> = disks.iter().filter(|disk| disk.is_low).map(|disk| disk.folder).collect();
-    let abandoned = given.iter().filter(|g| g.state == "abandoned").map(|g| g.count).sum();
-    concerns(&listings, &low, abandoned, running_for, now)
+    concerns(&listings, &low, counts, running_for, now)
+}
+
+fn counts(given: &[Given], lacking: u64) -> Counts {
+    let of = |state: &'static str| given.iter().filter(move |g| g.state == state);
+    let is_settled_here = |g: &&Given| {
+        let reason = g.reason.as_deref().and_then(Reason::from_word);
+        reason.is_some_and(Reason::is_settled_here)
+    };
+    Counts {
+        abandoned: of("abandoned").map(|g| g.count).sum(),
+        refused_here: of("pending").filter(is_settled_here).map(|g| g.count).sum(),
+        lacking,
+    }
 }
 
 /// Everything as `--json` prints it. Times are RFC 3339 in UTC.

@@ -73,6 +73,12 @@ impl Reason {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|r| r.as_str() == word)
     }
+
+    /// Whether every further attempt fails of the same as long as the configuration says what it does.
+    #[must_use]
+    pub const fn is_settled_here(self) -> bool {
+        matches!(self, Self::TooLarge | Self::RefusedHost)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -42,6 +42,21 @@ pub enum Concern {
     Suspect(ListingKey),
     /// So many downloads were given up.
     Abandoned(u64),
+    /// So many downloads fail of what the configuration says, and will as long as it does.
+    RefusedHere(u64),
+    /// So many months or days that are expected are overdue.
+    Lacking(u64),
+}
+
+/// What is counted over all configured listings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Downloads that were given up.
+    pub abandoned: u64,
+    /// Downloads that are tried again, and failed last for a reason that lies in the configuration.
+    pub refused_here: u64,
+    /// Expected months and days that are overdue.
+    pub lacking: u64,
 }
 
 /// What is to be looked at, the most pressing first. `running_for` is how long the instance has run: what it could not
@@ -50,7 +65,7 @@ pub enum Concern {
 pub fn concerns(
     listings: &[Listing],
     low_space: &[&'static str],
-    abandoned: u64,
+    counts: Counts,
     running_for: Option<Duration>,
     now: Timestamp,
 ) -> Vec<Concern> {
@@ -58,9 +73,12 @@ pub fn concerns(
     for listing in listings {
         concerns.extend(of_listing(listing, running_for, now));
     }
-    if abandoned > 0 {
-        concerns.push(Concern::Abandoned(abandoned));
-    }
+    let counted = [
+        (counts.abandoned, Concern::Abandoned(counts.abandoned)),
+        (counts.refused_here, Concern::RefusedHere(counts.refused_here)),
+        (counts.lacking, Concern::Lacking(counts.lacking)),
+    ];
+    concerns.extend(counted.into_iter().filter(|(n, _)| *n > 0).map(|(_, concern)| concern));
     concerns
 }
 
@@ -120,13 +138,13 @@ mod tests {
     }
 
     fn of(listing: Listing) -> Vec<Concern> {
-        concerns(&[listing], &[], 0, None, at(0))
+        concerns(&[listing], &[], Counts::default(), None, at(0))
     }
 
     #[test]
     fn nothing_is_of_concern_when_all_is_well() {
         assert_eq!(of(well()), []);
-        assert_eq!(concerns(&[], &[], 0, None, at(0)), []);
+        assert_eq!(concerns(&[], &[], Counts::default(), None, at(0)), []);
     }
 
     #[test]
@@ -140,8 +158,11 @@ mod tests {
         assert!(matches!(unswept.as_slice(), [Concern::Overdue(_, Overdue::Sweep { .. })]), "{unswept:?}");
         let never_swept = of(Listing { last_consistent_sweep_at: None, ..well() });
         assert!(matches!(never_swept.as_slice(), [Concern::Overdue(_, Overdue::Sweep { .. })]), "{never_swept:?}");
-        let all = concerns(&[Listing { is_failing: true, ..well() }], &["state"], 3, None, at(0));
-        assert_eq!(all, [Concern::LowSpace("state"), Concern::Failing(key()), Concern::Abandoned(3)]);
+        let counts = Counts { abandoned: 3, refused_here: 2, lacking: 1 };
+        let all = concerns(&[Listing { is_failing: true, ..well() }], &["state"], counts, None, at(0));
+        let counted = [Concern::Abandoned(3), Concern::RefusedHere(2), Concern::Lacking(1)];
+        assert_eq!(all[..2], [Concern::LowSpace("state"), Concern::Failing(key())]);
+        assert_eq!(all[2..], counted);
     }
 
     #[test]
@@ -152,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_an_instance_could_not_have_done_yet_is_not_held_against_it() {
-        let since = |running, listing| concerns(&[listing], &[], 0, Some(running), at(0));
+        let since = |running, listing| concerns(&[listing], &[], Counts::default(), Some(running), at(0));
         let old = || Listing { last_poll_at: Some(at(-9_999)), last_consistent_sweep_at: Some(at(-9_999)), ..well() };
         assert_eq!(since(MINUTE, old()), []);
         assert_eq!(since(32 * MINUTE, old()).len(), 1);

@@ -364,8 +364,7 @@ fn remedies(verdict: Verdict, next: Step, facts: &Facts) -> Vec<Remedy> {
         }
         // The next attempt fails of the same as long as the configuration says so.
         Verdict::WaitsForTime | Verdict::WaitsForTurn => {
-            let is_settled_here = |r: &Reason| matches!(r, Reason::TooLarge | Reason::RefusedHost);
-            remedies.extend(cause.filter(is_settled_here).map(Remedy::MendCause));
+            remedies.extend(cause.filter(|reason| reason.is_settled_here()).map(Remedy::MendCause));
         }
         Verdict::Unfinished
         | Verdict::Unwatched

@@ -281,6 +281,17 @@ pub(super) fn concern(report: &Report, concern: &Concern) -> String {
             "{key} lost more than half of its tasks at once: are its keys those of the right account? For 24 h nothing is \
              marked unlisted."
         ),
+        Concern::RefusedHere(n) => {
+            let fail = if *n == 1 { "download fails" } else { "downloads fail" };
+            format!(
+                "{n} {fail} of what the configuration says, and will as long as it does: `cdn-usaged tasks --state pending` shows \
+                 them, `cdn-usaged why TASK` what to change."
+            )
+        }
+        Concern::Lacking(n) => {
+            let are = if *n == 1 { "month or day is" } else { "months or days are" };
+            format!("{n} expected {are} overdue: `cdn-usaged gaps` says which, and what to do.")
+        }
         Concern::Abandoned(n) => {
             let are = if *n == 1 { "download is" } else { "downloads are" };
             format!(
