@@ -138,7 +138,10 @@ fn open_locked(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock;
 
     fn at(dir: &tempfile::TempDir, bytes: &[u8]) -> PathBuf {
         let path = dir.path().join("x.part");
@@ -175,6 +178,27 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"of the next attempt");
     }
 
+    /// Returns once the kernel shows somebody who waits for the lock of a file.
+    fn until_somebody_waits_for(file: &File) {
+        let inode = format!(":{} ", file.metadata().unwrap().ino());
+        let deadline = clock::instant() + Duration::from_secs(60);
+        let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
+        while !std::fs::read_to_string("/proc/locks").unwrap().lines().any(waits) {
+            assert!(clock::instant() < deadline, "nobody waits");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_told_and_not_taken_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.part");
+        std::fs::create_dir(&path).unwrap();
+        assert!(Partial::resume(&path, || true).is_err());
+        assert!(Partial::remove(&path, || true).is_err());
+        assert!(path.is_dir());
+    }
+
     #[test]
     fn the_next_attempt_waits_and_finds_what_the_last_one_wrote_or_that_it_is_gone() {
         let dir = tempfile::tempdir().unwrap();
@@ -182,14 +206,15 @@ mod tests {
         let mut first = Partial::fresh(&path, false, || true).unwrap();
         std::thread::scope(|scope| {
             let next = scope.spawn(|| Partial::resume(&path, || true).unwrap().map(|p| p.digests().length()));
+            until_somebody_waits_for(&first.file);
             first.append(b"hello").unwrap();
             drop(first);
-            // Whether it came while the first one wrote or after, it never sees less.
             assert_eq!(next.join().unwrap(), Some(5));
         });
         let first = Partial::resume(&path, || true).unwrap().unwrap();
         std::thread::scope(|scope| {
             let next = scope.spawn(|| Partial::resume(&path, || true).unwrap().is_none());
+            until_somebody_waits_for(&first.file);
             first.discard().unwrap();
             assert!(next.join().unwrap());
         });
