@@ -5,10 +5,36 @@
 
 use std::{borrow::Cow, fmt::Write};
 
+use jiff::SignedDuration;
+
 /// A number and what it counts, in English.
 #[must_use]
 pub fn count(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A length of time for people, in its two largest units.
+#[must_use]
+pub fn span(length: SignedDuration) -> String {
+    let seconds = length.unsigned_abs().as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let two = |large: u64, unit: &str, small: u64, part: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {part}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) if minutes >= 10 => format!("{minutes} min"),
+        (0, 0, _) => two(minutes, "min", seconds % 60, "s"),
+        (0, ..) => two(hours, "h", minutes, "min"),
+        _ => two(days, "d", hours, "h"),
+    }
+}
+
+/// A size for people.
+#[must_use]
+pub fn size(bytes: i64) -> String {
+    bytesize::ByteSize(u64::try_from(bytes).unwrap_or(0)).display().iec().to_string()
 }
 
 /// What stands where a secret was.
@@ -198,6 +224,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_length_of_time_has_two_units_at_most() {
+        let table = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (61, "1 min 1 s"),
+            (601, "10 min"),
+            (3_600, "1 h"),
+            (7_260, "2 h 1 min"),
+            (86_400, "1 d"),
+            (2 * 86_400 + 3 * 3_600 + 59, "2 d 3 h"),
+            (-61, "1 min 1 s"),
+        ];
+        for (seconds, shown) in table {
+            assert_eq!(span(SignedDuration::from_secs(seconds)), shown);
+        }
+        assert!(span(SignedDuration::MIN).ends_with(" h"));
+    }
 
     #[test]
     fn what_acts_on_a_terminal_is_made_visible() {

@@ -139,7 +139,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("assembly", &["cdn", "config", "credentials", "egress", "events", "fetch", "model", "observer", "poll", "store"]),
     ("poll", &["cdn", "clock", "config", "events", "model", "observer", "store", "text"]),
     ("fetch", &["clock", "config", "egress", "events", "model", "observer", "store", "text"]),
-    ("admin", &["clock", "metrics", "model", "store", "text"]),
+    ("admin", &["clock", "completeness", "config", "fetch", "metrics", "model", "store", "text"]),
     ("metrics", &["clock", "model"]),
     ("notify", &["clock", "config", "text"]),
     ("observer", &["model"]),

@@ -171,6 +171,12 @@ impl Health {
         state.listings.iter().map(|(listing, watched)| ListingHealth::new(listing, watched, now)).collect()
     }
 
+    /// Every configured listing, in order, and what is promised of it as it is polled now.
+    pub(super) fn watched(&self) -> Vec<(ListingKey, Beat)> {
+        let beat = |watched: &Watched| Beat { interval: watched.interval, ..watched.configured };
+        self.lock().listings.iter().map(|(key, watched)| (key.clone(), beat(watched))).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; if something did, each field is still true by itself.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,20 +1,23 @@
-//! `/metrics`, `/livez` and `/healthz`.
+//! The status page at `/`, `/metrics`, `/livez` and `/healthz`.
 //!
 //! Nothing here runs by itself: what is asked for is found out then, and kept for a while, so that many who ask cost no
 //! more than one. A connection answers one request and is closed; its number and its time are bounded.
 
 mod counts;
+mod guard;
 mod health;
+mod page;
 mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Extension, Request, State},
     http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -31,8 +34,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::health::{Health, ListingHealth, ListingHealthConfig, Polled};
-use self::{counts::Counts, probe::Probe};
+use self::{counts::Counts, guard::Asked, page::Page, probe::Probe};
+pub use self::{
+    health::{Health, ListingHealth, ListingHealthConfig, Polled},
+    page::Sight,
+};
 use crate::{
     metrics::{self, Metrics},
     store::Store,
@@ -59,17 +65,20 @@ pub struct AdminState {
     pub metrics: Metrics,
     /// What the daemon tells of itself.
     pub health: Arc<Health>,
+    /// What the page shows besides, and the configuration in force.
+    pub sight: Arc<Sight>,
 }
 
 struct Shared {
     state: AdminState,
     counts: Counts,
     probe: Probe,
+    page: Page,
 }
 
 /// Serves until cancelled, and then for a second at most. What it starts ends with it.
 pub async fn serve(listener: TcpListener, state: AdminState, cancel: CancellationToken) {
-    let shared = Arc::new(Shared { state, counts: Counts::default(), probe: Probe::default() });
+    let shared = Arc::new(Shared { state, counts: Counts::default(), probe: Probe::default(), page: Page::default() });
     let mut counting = JoinSet::new();
     counting.spawn({
         let shared = Arc::clone(&shared);
@@ -87,7 +96,9 @@ pub async fn serve(listener: TcpListener, state: AdminState, cancel: Cancellatio
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(answer(stream, router.clone()));
+                // Where nobody is at home the answer is 421 to whatever name.
+                let local = stream.local_addr().unwrap_or(NOWHERE);
+                connections.spawn(answer(stream, router.clone().layer(Extension(At(local)))));
             }
             Err(error) => {
                 tracing::debug!(target: "cdn_usaged::admin", %error, "cannot accept a connection");
@@ -111,13 +122,51 @@ async fn answer(stream: TcpStream, router: Router) {
     }
 }
 
+/// The address at which a connection came in.
+#[derive(Debug, Clone, Copy)]
+struct At(SocketAddr);
+
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
 fn router(shared: Arc<Shared>) -> Router {
     // `get` answers HEAD as well, and anything else with 405.
     Router::new()
+        .route("/", get(show_page))
+        .route("/style.css", get(page::style))
+        .route("/page.js", get(page::script))
+        .route("/icon.svg", get(page::icon))
         .route("/metrics", get(show_metrics))
         .route("/livez", get(show_livez))
         .route("/healthz", get(show_healthz))
+        .layer(from_fn_with_state(Arc::clone(&shared), guarded))
         .with_state(shared)
+}
+
+/// Turns away who asks for another host, and gives every answer its headers.
+async fn guarded(
+    State(shared): State<Arc<Shared>>,
+    Extension(At(local)): Extension<At>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let config = shared.state.sight.config();
+    let hosts = config.http.as_ref().map_or(&[][..], |http| &http.hosts);
+    let asked = guard::judge(request.version(), request.uri(), request.headers(), local, hosts);
+    let mut response = match asked {
+        Asked::Here => next.run(request).await,
+        Asked::Unclear => (StatusCode::BAD_REQUEST, "a request names one Host\n").into_response(),
+        Asked::Elsewhere => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "this is served to the address that it listens on and to localhost; http.hosts in the configuration adds names\n",
+        )
+            .into_response(),
+    };
+    response.headers_mut().extend(guard::HEADERS);
+    response
+}
+
+async fn show_page(State(shared): State<Arc<Shared>>) -> Response {
+    shared.page.show(&shared.state).await
 }
 
 async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response {

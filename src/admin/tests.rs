@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::{
     clock,
+    config::{Config, Environment},
     metrics::PollResult,
     model::{
         health::Beat,
@@ -51,6 +52,15 @@ fn polled(error: Option<&str>, interval: Duration) -> Polled {
     Polled { at: at(0), error: error.map(ToOwned::to_owned), consistent: Some(true), interval }
 }
 
+/// With three years of days expected of the account.
+fn config(dir: &Path) -> Config {
+    let text = format!(
+        "[storage]\nstate_dir = {dir:?}\ndownload_dir = {dir:?}\n[http]\nhosts = ['status.example.com']\n[[account]]\nname = 'main'\n\
+         [[account.expect]]\nwindow = 'day'\nfrom = '2023-01-01'\n"
+    );
+    Config::parse(&text, Path::new("test.toml"), &Environment::empty()).unwrap()
+}
+
 fn row(id: &str, status: &str) -> TaskSnapshot {
     TaskSnapshot {
         id: TaskId::parse(id).unwrap(),
@@ -69,7 +79,8 @@ impl Bench {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         store.register_listing(&listing(), "https://cdn.example.com").await.unwrap();
-        let state = AdminState { store, metrics: Metrics::new().unwrap(), health: Arc::new(Health::new()) };
+        let sight = Arc::new(Sight::new(&config(dir.path())));
+        let state = AdminState { store, metrics: Metrics::new().unwrap(), health: Arc::new(Health::new()), sight };
         state.metrics.set_listings(&[listing()]);
         state.health.set_listings(vec![ListingHealthConfig { listing: listing(), beat: beat(DEADLINE) }]);
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,8 +96,11 @@ impl Bench {
     }
 
     async fn ask(&self, method: &str, path: &str) -> Answer {
+        self.ask_as(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
+    }
+
+    async fn ask_as(&self, request: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         // The server closes after its answer.
@@ -163,7 +177,7 @@ async fn later_changes_of_the_store_show_and_a_removed_account_is_not_counted() 
 #[tokio::test]
 async fn only_get_and_head_are_answered() {
     let bench = Bench::new().await;
-    for path in ["/metrics", "/livez", "/healthz"] {
+    for path in ["/", "/page.js", "/metrics", "/livez", "/healthz"] {
         let head = bench.ask("HEAD", path).await;
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
@@ -172,7 +186,94 @@ async fn only_get_and_head_are_answered() {
             assert!(answer.head.contains("allow: get,head"), "{}", answer.head);
         }
     }
-    assert_eq!(bench.get("/").await.status, 404);
+    assert_eq!(bench.get("/elsewhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn every_answer_forbids_what_does_not_come_from_here_and_is_not_kept() {
+    let bench = Bench::new().await;
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+        ("/metrics", "text/plain"),
+        ("/livez", "text/plain"),
+        ("/elsewhere", ""),
+    ] {
+        let head = bench.get(path).await.head;
+        assert!(kind.is_empty() || head.contains(&format!("content-type: {kind}")), "{path}: {head}");
+        for wanted in [
+            "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self';",
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(wanted), "{path}: {wanted} in {head}");
+        }
+        assert!(!head.contains("unsafe"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_answered_with_421_on_every_path() {
+    let bench = Bench::new().await;
+    for path in ["/", "/metrics", "/livez", "/healthz", "/elsewhere"] {
+        let answer = bench.ask_as(&format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n")).await;
+        assert_eq!(answer.status, 421, "{path}");
+        assert!(answer.body.contains("http.hosts") && !answer.body.contains("main"), "{}", answer.body);
+        let bare = bench.ask_as(&format!("GET {path} HTTP/1.1\r\n\r\n")).await;
+        assert_eq!(bare.status, 400, "{path}");
+    }
+    let address = bench.address.to_string();
+    for host in [address.as_str(), "127.0.0.1", "localhost:1", "STATUS.example.com"] {
+        let answer = bench.ask_as(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{host}");
+    }
+    assert_eq!(bench.ask_as("GET /livez HTTP/1.0\r\n\r\n").await.status, 200, "a simple prober");
+}
+
+#[tokio::test]
+async fn many_who_look_cost_no_more_than_one_and_see_what_the_database_has() {
+    let bench = Bench::new().await;
+    bench.apply(&[row("1", "success"), row("2", "created"), row("3", "failed")]).await;
+    let page = bench.get("/").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.body.matches("first seen, ").count(), 3, "{}", page.body);
+    assert!(page.body.contains("<b>1</b> pending") && page.body.contains("<dd>1 pending</dd>"), "{}", page.body);
+    assert!(page.body.contains("main/usage-detail <small>by day"), "{}", page.body);
+    assert!(!page.body.contains("Signature"), "no link");
+    let looks = futures::future::join_all((0..100).map(|_| bench.get("/"))).await;
+    assert!(looks.iter().all(|look| look.status == 200));
+    // The next page comes when it has something new to tell, and is a second old at most.
+    bench.apply(&[row("4", "created")]).await;
+    let page = bench.until("/", |a| a.body.contains("main/usage-detail/4")).await;
+    assert_eq!(page.body.matches("first seen, ").count(), 4);
+}
+
+#[tokio::test]
+async fn a_page_is_made_once_a_second_at_most_and_not_when_the_database_cannot_be_read() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    let sight = Arc::new(Sight::new(&config(dir.path())));
+    let state = AdminState { store, metrics: Metrics::new().unwrap(), health: Arc::new(Health::new()), sight };
+    let page = Page::default();
+    let made = || page.made.load(std::sync::atomic::Ordering::Relaxed);
+    let began = clock::instant();
+    let mut looks = 0;
+    // Some 50 µs each: many more than pages are made.
+    while made() < 2 {
+        assert_eq!(page.show(&state).await.status(), 200);
+        looks += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(began.elapsed() >= Duration::from_secs(1) && looks > 100, "{looks}");
+    state.store.clone().close().await;
+    while page.show(&state).await.status() == 200 {
+        tokio::task::yield_now().await;
+    }
+    assert!(made() >= 3, "what cannot be read is not shown as if it were");
 }
 
 #[tokio::test]

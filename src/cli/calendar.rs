@@ -15,7 +15,7 @@ use crate::{
     clock,
     completeness::{self, Expected},
     config::Config,
-    model::window::{Kind, State, WindowState},
+    model::window::{Kind, State, WindowState, words},
     store::Store,
     text::visible,
 };
@@ -153,7 +153,7 @@ fn legend(width: usize) -> Vec<Vec<Piece>> {
     for state in State::ALL {
         let meaning = match state {
             State::Missing => "missing, not yet due",
-            _ => windows::word(state),
+            _ => words::state(state),
         };
         let (shape, meaning) = (shape(state).to_string(), format!(" {meaning}  "));
         let length = 1 + meaning.len();

@@ -91,7 +91,7 @@ fn gap(expected: &Expected, group: &[WindowState], now: Timestamp) -> Vec<Vec<Pi
     let why = words::why(first);
     let head = format!(" {}{}, {due}: {why}", windows::title(expected, None), dates);
     let mut lines =
-        vec![vec![Piece::state(first.state, windows::word(first.state)), Piece::plain(":"), Piece::plain(head)]];
+        vec![vec![Piece::state(first.state, words::state(first.state)), Piece::plain(":"), Piece::plain(head)]];
     let export = expected.expectation.export;
     for merged in merged(group, kind) {
         let steps = words::advice(&merged, export, expected.expectation.data, now);

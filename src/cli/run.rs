@@ -115,15 +115,19 @@ async fn serve(
         })?),
         None => None,
     };
-    let watch = Arc::new(Watch::new().map_err(Failure::other)?);
+    let watch = Arc::new(Watch::new(&config).map_err(Failure::other)?);
     let notifier = Notifier::from_environment(&environment);
     let origin = Origin { path: path.to_owned(), environment };
     let parts = Parts { origin, config, network, log, notifier, watch: Arc::clone(&watch), store: store.clone(), area };
     let admin_stop = CancellationToken::new();
     let mut admin = JoinSet::new();
     if let Some(listener) = listener {
-        let state =
-            AdminState { store: store.clone(), metrics: watch.metrics().clone(), health: Arc::clone(watch.health()) };
+        let state = AdminState {
+            store: store.clone(),
+            metrics: watch.metrics().clone(),
+            health: Arc::clone(watch.health()),
+            sight: Arc::clone(watch.sight()),
+        };
         admin.spawn(admin::serve(listener, state, admin_stop.clone()));
     }
     let outcome = run_daemon(parts, requests).await;

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal as _};
 
 use jiff::{
-    SignedDuration, Timestamp,
+    Timestamp,
     tz::{Offset, TimeZone},
 };
 
 use crate::config::Environment;
+pub(crate) use crate::text::{size, span};
 
 /// Fewer columns than this are taken for a mistake: nothing can be shown in them.
 const WIDTH_MIN: usize = 20;
@@ -105,28 +106,6 @@ fn offset(offset: Offset) -> String {
     format!("{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60)
 }
 
-/// A length of time for people, in its two largest units.
-pub(crate) fn span(length: SignedDuration) -> String {
-    let seconds = length.unsigned_abs().as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let two = |large: u64, unit: &str, small: u64, part: &str| match small {
-        0 => format!("{large} {unit}"),
-        _ => format!("{large} {unit} {small} {part}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) if minutes >= 10 => format!("{minutes} min"),
-        (0, 0, _) => two(minutes, "min", seconds % 60, "s"),
-        (0, ..) => two(hours, "h", minutes, "min"),
-        _ => two(days, "d", hours, "h"),
-    }
-}
-
-/// A size for people.
-pub(crate) fn size(bytes: i64) -> String {
-    bytesize::ByteSize(u64::try_from(bytes).unwrap_or(0)).display().iec().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,25 +131,5 @@ mod tests {
         assert_eq!(none.header("WHEN"), "WHEN");
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         assert_eq!(screen("NST3:30").time(at("2026-01-31T16:00:00Z")), "2026-01-31 12:30:00 -03:30");
-    }
-
-    #[test]
-    fn a_length_of_time_has_two_units_at_most() {
-        let table = [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (61, "1 min 1 s"),
-            (601, "10 min"),
-            (3_600, "1 h"),
-            (7_260, "2 h 1 min"),
-            (86_400, "1 d"),
-            (2 * 86_400 + 3 * 3_600 + 59, "2 d 3 h"),
-            (-61, "1 min 1 s"),
-        ];
-        for (seconds, shown) in table {
-            assert_eq!(span(SignedDuration::from_secs(seconds)), shown);
-        }
-        assert!(span(SignedDuration::MIN).ends_with(" h"));
     }
 }

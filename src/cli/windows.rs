@@ -6,7 +6,7 @@ use super::{Failure, args::ExportArg};
 use crate::{
     completeness::Expected,
     config::Config,
-    model::window::{Kind, State, WindowState},
+    model::window::{Kind, State, WindowState, words},
     text::visible,
 };
 
@@ -40,14 +40,6 @@ pub(super) fn all(expected: &[Expected]) -> impl Iterator<Item = (&Expected, &Wi
     expected.iter().flat_map(|e| e.assessed.windows.iter().map(move |w| (e, w)))
 }
 
-/// A state for people.
-pub(super) const fn word(state: State) -> &'static str {
-    match state {
-        State::BeyondReach => "beyond reach",
-        _ => state.as_str(),
-    }
-}
-
 /// What a row of windows is called: `main/usage-detail "traffic*" `.
 pub(super) fn title(expected: &Expected, kind: Option<Kind>) -> String {
     let name = &expected.expectation.name;
@@ -58,7 +50,7 @@ pub(super) fn title(expected: &Expected, kind: Option<Kind>) -> String {
 
 /// `30 archived, 1 overdue`.
 pub(super) fn counts(counts: &BTreeMap<State, u64>) -> String {
-    let shown: Vec<_> = counts.iter().map(|(state, n)| format!("{n} {}", word(*state))).collect();
+    let shown: Vec<_> = counts.iter().map(|(state, n)| format!("{n} {}", words::state(*state))).collect();
     if shown.is_empty() { "none has ended".to_owned() } else { shown.join(", ") }
 }
 

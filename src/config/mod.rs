@@ -57,7 +57,7 @@ pub struct Config {
     pub download: Download,
     /// What is logged, and how.
     pub log: Log,
-    /// Where metrics and health are served; absent: nowhere.
+    /// Where the status page, metrics and health are served; absent: nowhere.
     pub http: Option<Http>,
     /// How the gateway is reached.
     pub gateway: Gateway,
@@ -206,8 +206,12 @@ pub enum LogFormat {
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Address and port.
+    /// Address and port. One that others can reach only together with `public`.
     pub listen: std::net::SocketAddr,
+    /// Hosts by whose names it may be asked, beside the address itself and `localhost`: as a parsed URL shows them.
+    pub hosts: Vec<String>,
+    /// Whether others than this machine may reach it.
+    pub public: bool,
 }
 
 /// One `[[account]]`.

@@ -217,6 +217,20 @@ pub(super) fn http(mut s: Section<'_>) -> Option<Http> {
             format!("{text:?} is not an address with a port, such as \"127.0.0.1:9469\" or \"[::1]:9469\"")
         })
     });
+    let hosts = s.texts("hosts", Vec::new(), |text| match HostRule::parse(text)? {
+        HostRule::Exact(name) => Ok(name),
+        HostRule::Suffix(_) => Err(format!("{text:?} stands for any number of names: name each host by itself")),
+    });
+    let public = s.boolean("public", false);
+    if !public && !listen.ip().to_canonical().is_loopback() {
+        s.wrong(
+            "listen",
+            format!(
+                "is \"{listen}\", which others than this machine can reach, and nobody is asked for a password there; allowed: \
+                 an address of this machine alone, such as \"127.0.0.1:9469\", or any with http.public = true"
+            ),
+        );
+    }
     s.finish();
-    Some(Http { listen })
+    Some(Http { listen, hosts, public })
 }

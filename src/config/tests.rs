@@ -54,7 +54,10 @@ fn the_shipped_default_file_says_what_is_built_in() {
     let built_in = parse(MINIMAL).unwrap();
     assert_eq!(parse(&default_toml()).unwrap(), built_in);
     let mut shown = parse(&uncommented(&default_toml())).unwrap();
-    assert_eq!(shown.http.take(), Some(Http { listen: "127.0.0.1:9469".parse().unwrap() }));
+    assert_eq!(
+        shown.http.take(),
+        Some(Http { listen: "127.0.0.1:9469".parse().unwrap(), hosts: Vec::new(), public: false })
+    );
     let expected = shown.accounts[0].expect.pop().unwrap();
     assert_eq!(expected, parse("[[account]]\n[[account.expect]]\nfrom = '2026-01'\n").unwrap().accounts[0].expect[0]);
     assert_eq!(shown, built_in);
@@ -222,6 +225,10 @@ fn wrong_types_and_values_out_of_range_are_named_with_what_is_allowed() {
         ("[download]\ninternal_endpoint = 'yes'", "must be true or false"),
         ("[tls]\nca_file = 'ca.pem'", ":2: tls.ca_file: is \"ca.pem\", but must be an absolute path"),
         ("[http]\nlisten = '9469'", "is not an address with a port"),
+        ("[http]\nlisten = '0.0.0.0:9469'", "http.public = true"),
+        ("[http]\nlisten = '[::ffff:10.0.0.1]:9469'\npublic = false", "http.public = true"),
+        ("[http]\nhosts = ['*.example.com']", "name each host by itself"),
+        ("[http]\nhosts = ['example.com:80']", "without scheme, port or path"),
         ("poll = 1", ":1: poll: must be a table, [poll], but is a whole number"),
     ] {
         let error = with_account(text).unwrap_err().to_string();

@@ -153,6 +153,7 @@ impl Daemon {
             observer: &observer,
         };
         let assembly = Assembly::new(&world, area, Mode::Daemon).await?;
+        watch.sight().set_board(assembly.queue.board.clone());
         let due = assembly.due;
         let mut daemon = Self {
             accounts: BTreeMap::new(),

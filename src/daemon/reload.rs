@@ -71,11 +71,13 @@ impl Daemon {
 
 /// What only a restart can change.
 fn refuse_fixed(old: &Config, new: &Config) -> Result<(), String> {
+    let listen = |config: &Config| config.http.as_ref().map(|http| http.listen);
     let fixed = [
         ("storage.state_dir", old.storage.state_dir != new.storage.state_dir),
         ("storage.download_dir", old.storage.download_dir != new.storage.download_dir),
         ("storage.min_free", old.storage.min_free_bytes != new.storage.min_free_bytes),
-        ("http.listen", old.http != new.http),
+        ("http.listen", listen(old) != listen(new)),
+        ("http.hosts or http.public", old.http != new.http),
         ("log.format", old.log.format != new.log.format),
     ];
     match fixed.into_iter().find(|(_, differs)| *differs) {
@@ -268,5 +270,8 @@ mod tests {
             let error = refuse_fixed(&old, &config(&format!("{text}{TWO}"))).unwrap_err();
             assert!(error.contains(key), "{error}");
         }
+        let named = config(&format!("[http]\nhosts = ['status.example.com']\n{TWO}"));
+        let error = refuse_fixed(&config(&format!("[http]\n{TWO}")), &named).unwrap_err();
+        assert!(error.contains("http.hosts") && !error.contains("http.listen"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    admin::{Health, ListingHealthConfig, Polled},
+    admin::{Health, ListingHealthConfig, Polled, Sight},
     assembly, clock,
     config::Config,
     fetch::Queue,
@@ -27,6 +27,7 @@ use crate::{
 pub struct Watch {
     metrics: Metrics,
     health: Arc<Health>,
+    sight: Arc<Sight>,
 }
 
 impl Watch {
@@ -34,8 +35,9 @@ impl Watch {
     ///
     /// # Errors
     /// When a metric's name is not valid: a bug.
-    pub fn new() -> Result<Self, MetricsError> {
-        Ok(Self { metrics: Metrics::new()?, health: Arc::new(Health::new()) })
+    pub fn new(config: &Config) -> Result<Self, MetricsError> {
+        let sight = Arc::new(Sight::new(config));
+        Ok(Self { metrics: Metrics::new()?, health: Arc::new(Health::new()), sight })
     }
 
     /// The counters.
@@ -48,6 +50,12 @@ impl Watch {
     #[must_use]
     pub fn health(&self) -> &Arc<Health> {
         &self.health
+    }
+
+    /// What is in force and under way, for whoever looks.
+    #[must_use]
+    pub fn sight(&self) -> &Arc<Sight> {
+        &self.sight
     }
 
     /// Begins with what earlier processes found, so that a restart is no gap.
@@ -72,6 +80,7 @@ impl Watch {
 
     /// A configuration is in force: takes its listings; what is counted of others is forgotten.
     pub(super) fn set_config(&self, config: &Config) {
+        self.sight.set_config(config);
         self.metrics.config_reloaded(Some(clock::now()));
         self.metrics.full_sweep_interval(config.poll.full_sweep_interval);
         let listings = assembly::listings(config);

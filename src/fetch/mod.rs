@@ -15,7 +15,7 @@ mod zip;
 
 pub use self::{
     board::Board,
-    publish::{Area, Condition, free_bytes},
+    publish::{Area, Condition, Space, free_bytes, space},
     queue::{Mode, Queue, QueueError, Settings},
 };
 

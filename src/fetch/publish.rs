@@ -101,8 +101,26 @@ pub enum Condition {
 /// # Errors
 /// When the file system does not say.
 pub fn free_bytes(folder: &Path) -> io::Result<u64> {
+    space(folder).map(|space| space.free_bytes)
+}
+
+/// How much room the file system of a folder has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// For whom it is: what is kept back for root is not free.
+    pub free_bytes: u64,
+    /// Altogether.
+    pub total_bytes: u64,
+}
+
+/// The room on the file system of a folder.
+///
+/// # Errors
+/// When it cannot be told.
+pub fn space(folder: &Path) -> io::Result<Space> {
     let stat = rustix::fs::statvfs(folder)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { free_bytes: bytes(stat.f_bavail), total_bytes: bytes(stat.f_blocks) })
 }
 
 /// The download folder.

@@ -55,6 +55,7 @@ mod tests {
 
     use super::*;
     use crate::model::task::{Status, TaskId, TaskSnapshot};
+    use crate::store::Given;
 
     fn listing(account: &str) -> ListingKey {
         ListingKey { account: AccountName::parse(account).unwrap(), export: Export::UsageDetail }
@@ -88,5 +89,7 @@ mod tests {
         assert_eq!(tasks, [counted("created", 1), counted("halted", 1), counted("success", 2)]);
         assert_eq!(store.download_counts(&[listing("main")]).await.unwrap(), [counted("pending", 2)]);
         assert_eq!(store.task_counts(&[]).await.unwrap(), []);
+        let pending = Given { listing: listing("main"), state: "pending".to_owned(), reason: None, count: 2, bytes: 0 };
+        assert_eq!(store.undone(&[listing("main"), listing("third")]).await.unwrap(), [pending]);
     }
 }

@@ -49,6 +49,26 @@ pub struct TransitionRow {
     pub request_id: Option<String>,
 }
 
+/// A recorded change with the name of its task, for people.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the columns of `transitions` and `tasks`")]
+pub struct RecentRow {
+    pub account: String,
+    pub export: String,
+    pub task_id: String,
+    pub name: Option<String>,
+    pub kind: String,
+    pub from_status: Option<String>,
+    pub to_status: String,
+    pub observed_at: String,
+}
+
+pub(super) const RECENT: &str =
+    "SELECT x.account, x.export, x.task_id, t.name, x.kind, x.from_status, x.to_status, x.observed_at
+     FROM transitions AS x
+     CROSS JOIN tasks AS t ON t.account = x.account AND t.export = x.export AND t.task_id = x.task_id
+     ORDER BY x.id DESC LIMIT ?1";
+
 /// An attempt that ended.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns of `attempts`")]
@@ -163,6 +183,18 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(self.sql("read the transitions of a task"))
+    }
+
+    /// The newest transitions of all tasks, newest first. Reads no more than it gives.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn transitions_recent(&self, limit: u64) -> Result<Vec<RecentRow>, StoreError> {
+        sqlx::query_as(RECENT)
+            .bind(signed(limit))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.sql("read the newest transitions"))
     }
 
     /// The attempts of a task, oldest first.

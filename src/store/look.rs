@@ -104,6 +104,13 @@ pub(super) const GIVEN: &str =
             sum(bytes) AS bytes
      FROM downloads NOT INDEXED GROUP BY account, export, state, why";
 
+pub(super) const UNDONE: &str =
+    "SELECT d.account, d.export, d.state, d.reason AS why, count(*) AS count, sum(d.bytes) AS bytes
+     FROM json_each(?1) AS j
+     CROSS JOIN downloads AS d INDEXED BY downloads_undelivered
+     WHERE d.state <> 'stored' AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
+     GROUP BY d.account, d.export, d.state, d.reason";
+
 impl Store {
     /// What is known of one task, for [`crate::model::why::explain`].
     ///
@@ -209,14 +216,30 @@ impl Store {
     pub async fn downloads_given(&self, listings: &[ListingKey]) -> Result<Vec<Given>, StoreError> {
         let rows: Vec<GivenRow> =
             sqlx::query_as(GIVEN).fetch_all(&self.readers).await.map_err(self.sql("count the downloads"))?;
-        let given = rows.into_iter().filter_map(|row| {
-            let listing = ListingKey {
-                account: AccountName::parse(&row.account).ok()?,
-                export: Export::parse(&row.export).ok()?,
-            };
-            let (count, bytes) = (unsigned(row.count), unsigned(row.bytes.unwrap_or(0)));
-            listings.contains(&listing).then_some(Given { listing, state: row.state, reason: row.why, count, bytes })
-        });
-        Ok(given.collect())
+        Ok(of_these(listings, rows))
     }
+
+    /// Those of them that are not stored, by state and the reason of the last failure. Reads these, and no others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn undone(&self, listings: &[ListingKey]) -> Result<Vec<Given>, StoreError> {
+        let pairs: Vec<_> = listings.iter().map(|l| (l.account.as_str(), l.export.as_str())).collect();
+        let rows: Vec<GivenRow> = sqlx::query_as(UNDONE)
+            .bind(json(&pairs))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.sql("count what is not stored"))?;
+        Ok(of_these(listings, rows))
+    }
+}
+
+fn of_these(listings: &[ListingKey], rows: Vec<GivenRow>) -> Vec<Given> {
+    let given = rows.into_iter().filter_map(|row| {
+        let listing =
+            ListingKey { account: AccountName::parse(&row.account).ok()?, export: Export::parse(&row.export).ok()? };
+        let (count, bytes) = (unsigned(row.count), unsigned(row.bytes.unwrap_or(0)));
+        listings.contains(&listing).then_some(Given { listing, state: row.state, reason: row.why, count, bytes })
+    });
+    given.collect()
 }

@@ -27,7 +27,7 @@ use sqlx::SqlitePool;
 use self::together::Steps;
 pub use self::{
     downloads::{Charged, Claim, Ended, Failure, Job},
-    inspect::{AttemptRow, FileRow, TaskFilter, TaskRow, TransitionRow},
+    inspect::{AttemptRow, FileRow, RecentRow, TaskFilter, TaskRow, TransitionRow},
     listings::{Listing, SweepEnd, Watched},
     lock::{Holder, Lock, LockError},
     look::{Attempting, Given, Retrying, TaskFacts},

@@ -39,6 +39,8 @@ mod monitoring;
 #[cfg(test)]
 mod outside;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod secrets;

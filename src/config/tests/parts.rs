@@ -37,7 +37,7 @@ fn of_several_files_the_last_that_has_a_key_counts_and_lists_are_replaced_whole(
     assert_eq!(config.poll.interval, Duration::from_secs(240));
     assert_eq!((config.poll.page_size, config.poll.concurrency), (10, 2));
     assert_eq!(config.download.allowed_hosts, [HostRule::Exact("c.example".to_owned())]);
-    assert_eq!(config.http, Some(Http { listen: "127.0.0.1:9469".parse().unwrap() }));
+    assert_eq!(config.http, Some(Http { listen: "127.0.0.1:9469".parse().unwrap(), hosts: Vec::new(), public: false }));
     let names: Vec<_> = files.iter().map(|f| f.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["config.toml", "conf.d/10-a.toml", "conf.d/20-b.toml"]);
 }

@@ -13,6 +13,15 @@ use super::{
 /// As many parts and tasks are named; of more it is said how many.
 const NAMED_MAX: usize = 3;
 
+/// A state for people.
+#[must_use]
+pub const fn state(state: State) -> &'static str {
+    match state {
+        State::BeyondReach => "beyond reach",
+        _ => state.as_str(),
+    }
+}
+
 /// A range as the service spells it.
 #[must_use]
 pub fn range(span: Span) -> String {

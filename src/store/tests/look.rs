@@ -5,7 +5,8 @@ use crate::{
     model::{download::DownloadState, why},
     store::{
         Given, Retrying,
-        look::{ATTEMPTING, FACTS, GIVEN, RETRYING},
+        inspect::RECENT,
+        look::{ATTEMPTING, FACTS, GIVEN, RETRYING, UNDONE},
         waiting::WAITING,
     },
 };
@@ -25,6 +26,10 @@ async fn looking_reads_one_task_or_what_waits_and_goes_over_all_downloads_once_t
     assert!(facts.contains("SEARCH d USING INDEX sqlite_autoindex_downloads_1") && !facts.contains("SCAN"), "{facts}");
     let attempting = plan(&store, ATTEMPTING).await;
     assert!(attempting.contains("downloads_active") && !attempting.contains("TEMP B-TREE"), "{attempting}");
+    let recent = plan(&store, RECENT).await;
+    assert!(recent.starts_with("SCAN x; SEARCH t USING INDEX") && !recent.contains("TEMP B-TREE"), "{recent}");
+    let undone = plan(&store, UNDONE).await;
+    assert!(undone.contains("SEARCH d USING INDEX downloads_undelivered (account=? AND export=?)"), "{undone}");
     let retrying = plan(&store, RETRYING).await;
     // It sorts by time what waits, and nothing else.
     assert!(retrying.contains("SEARCH d USING INDEX downloads_waiting (account=?)"), "{retrying}");
