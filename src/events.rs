@@ -207,6 +207,71 @@ pub fn download_abandoned(task: &TaskKey, reason: Reason, error: &str, attempt: 
         "the file of task {task} is given up after attempt {attempt}: {error}");
 }
 
+/// A window of which something is said.
+#[derive(Debug, Clone)]
+pub struct Window<'a> {
+    /// Its listing.
+    pub listing: &'a ListingKey,
+    /// The pattern of the expectation.
+    pub name: &'a str,
+    /// `month` or `day`.
+    pub window: &'static str,
+    /// Which month or day.
+    pub date: &'a str,
+    /// Its first second.
+    pub range_start: &'a str,
+    /// Its last second.
+    pub range_end: &'a str,
+    /// When it was due.
+    pub due_at: &'a str,
+    /// Why it is what it is.
+    pub why: &'a str,
+    /// What to do; absent when nothing is to be done, or nothing would help.
+    pub advice: Option<&'a str>,
+}
+
+impl Window<'_> {
+    /// `main/usage-detail 2026-06 "traffic*"`.
+    fn title(&self) -> String {
+        let name = if self.name == "*" { String::new() } else { format!(" {:?}", self.name) };
+        format!("{} {}{name}", self.listing, self.date)
+    }
+
+    fn advice(&self) -> String {
+        self.advice.map_or_else(String::new, |advice| format!("; {advice}"))
+    }
+}
+
+/// `window.archived`: all of a window that is expected is archived.
+pub fn window_archived(w: &Window<'_>) {
+    info!(
+        target: "cdn_usaged::window", event = "window.archived", account = %w.listing.account, export = %w.listing.export,
+        name = w.name, window = w.window, date = w.date, range_start = w.range_start, range_end = w.range_end,
+        due_at = w.due_at, why = w.why,
+        "{} is archived: {}", w.title(), w.why
+    );
+}
+
+/// `window.overdue`: a window that is expected is due, and not archived.
+pub fn window_overdue(w: &Window<'_>) {
+    error!(
+        target: "cdn_usaged::window", event = "window.overdue", account = %w.listing.account, export = %w.listing.export,
+        name = w.name, window = w.window, date = w.date, range_start = w.range_start, range_end = w.range_end,
+        due_at = w.due_at, why = w.why, advice = w.advice,
+        "{} is overdue since {}: {}{}", w.title(), w.due_at, w.why, w.advice()
+    );
+}
+
+/// `window.beyond_reach`: some of a window that is expected lacks, and can be exported no more.
+pub fn window_beyond_reach(w: &Window<'_>) {
+    error!(
+        target: "cdn_usaged::window", event = "window.beyond_reach", account = %w.listing.account, export = %w.listing.export,
+        name = w.name, window = w.window, date = w.date, range_start = w.range_start, range_end = w.range_end,
+        due_at = w.due_at, why = w.why, advice = w.advice,
+        "{} is beyond reach: {}{}", w.title(), w.why, w.advice()
+    );
+}
+
 /// `storage.low`: downloads wait.
 pub fn storage_low(path: &str, free_bytes: u64) {
     error!(target: "cdn_usaged::storage", event = "storage.low", path, free_bytes,

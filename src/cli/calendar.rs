@@ -15,7 +15,7 @@ use crate::{
     clock,
     completeness::{self, Expected},
     config::Config,
-    model::window::{Kind, State, WindowState, words},
+    model::window::{Kind, State, Summary, WindowState, words},
     store::Store,
     text::visible,
 };
@@ -62,7 +62,7 @@ fn a_year_before(today: Date) -> Date {
 }
 
 /// One character for a state, told apart without colours.
-const fn shape(state: State) -> char {
+pub(super) const fn shape(state: State) -> char {
     match state {
         State::Archived => '#',
         State::Restated => 'R',
@@ -74,20 +74,16 @@ const fn shape(state: State) -> char {
     }
 }
 
-fn picture(expected: &[Expected], width: usize) -> Vec<Vec<Piece>> {
+pub(super) fn picture(expected: &[Expected], width: usize) -> Vec<Vec<Piece>> {
     if expected.is_empty() {
         return vec![vec![Piece::plain(windows::NOTHING_EXPECTED)]];
     }
     let mut lines = Vec::new();
     for expected in expected {
         let windows = &expected.assessed.windows;
-        let mut counts: BTreeMap<State, u64> = BTreeMap::new();
-        for window in windows {
-            *counts.entry(window.state).or_default() += 1;
-        }
         let kind = expected.expectation.kind;
         let title = windows::title(expected, Some(kind));
-        lines.push(vec![Piece::plain(format!("{}: {}", title.trim_end(), windows::counts(&counts)))]);
+        lines.push(vec![Piece::plain(format!("{}: {}", title.trim_end(), windows::counts(&Summary::of(windows))))]);
         if !windows.is_empty() {
             lines.extend(rows(kind, windows, width));
         }

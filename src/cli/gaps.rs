@@ -1,7 +1,5 @@
 //! `gaps`: the windows that are expected and not archived, and what to do about each.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -15,7 +13,7 @@ use crate::{
     clock,
     completeness::{self, Expected},
     config::Config,
-    model::window::{Kind, State, WindowState, words},
+    model::window::{Kind, State, Summary, WindowState, words},
     store::Store,
     text::count,
 };
@@ -46,7 +44,7 @@ pub(crate) async fn run(config: &Config, args: &GapsArgs) -> Result<(), Failure>
 }
 
 /// What people read.
-fn report(expected: &[Expected], now: Timestamp) -> Vec<Vec<Piece>> {
+pub(super) fn report(expected: &[Expected], now: Timestamp) -> Vec<Vec<Piece>> {
     if expected.is_empty() {
         return vec![vec![Piece::plain(windows::NOTHING_EXPECTED)]];
     }
@@ -121,11 +119,8 @@ fn merged(group: &[WindowState], kind: Kind) -> Vec<WindowState> {
 
 /// How many there are of each state.
 fn summary(expected: &[Expected]) -> String {
-    let mut counts: BTreeMap<State, u64> = BTreeMap::new();
-    for (_, window) in windows::all(expected) {
-        *counts.entry(window.state).or_default() += 1;
-    }
-    format!("{}: {}", count(counts.values().sum(), "window"), windows::counts(&counts))
+    let summary = Summary::of(windows::all(expected).map(|(_, window)| window));
+    format!("{}: {}", count(summary.total(), "window"), windows::counts(&summary))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
     assembly::{self, Assembly, World},
+    clock, completeness,
     config::{self, Config, Environment},
     credentials::refuse_open,
     egress::Surroundings,
@@ -21,7 +22,7 @@ use crate::{
     fetch::{Area, Mode},
     observer::{Nobody, Observer},
     once::{self, ListingOutcome, Outcome},
-    store::{Lock, Store},
+    store::{Lock, Store, StoreError},
     text::count,
 };
 
@@ -86,9 +87,22 @@ pub(crate) async fn run(
     };
     bars.clear();
     drop(assembly);
+    let outcome = match outcome {
+        Ok(outcome) => tell(&store, &config, !outcome.cut_off).await.map(|()| outcome).map_err(Into::into),
+        Err(e) => Err(e),
+    };
     store.close().await;
     let outcome = outcome.inspect_err(|e| events::store_failed(&e.to_string())).map_err(Failure::other)?;
     report(&outcome, args)
+}
+
+/// Says what is new of the windows that are expected, as the daemon does. What lacks after a run that was cut off may only
+/// not have been fetched yet.
+async fn tell(store: &Store, config: &Config, settled: bool) -> Result<(), StoreError> {
+    let now = clock::now();
+    let expected = completeness::read(store, config, now).await?;
+    // The rest is said by the next run.
+    completeness::tell(store, &expected, settled, now).await.map(drop)
 }
 
 pub(crate) fn make_state_dir(path: &Path) -> Result<(), Failure> {

@@ -1,12 +1,10 @@
 //! What the commands that show windows have in common.
 
-use std::collections::BTreeMap;
-
 use super::{Failure, args::ExportArg};
 use crate::{
     completeness::Expected,
     config::Config,
-    model::window::{Kind, State, WindowState, words},
+    model::window::{Kind, Summary, WindowState, words},
     text::visible,
 };
 
@@ -49,10 +47,12 @@ pub(super) fn title(expected: &Expected, kind: Option<Kind>) -> String {
 }
 
 /// `30 archived, 1 overdue`.
-pub(super) fn counts(counts: &BTreeMap<State, u64>) -> String {
-    let shown: Vec<_> = counts.iter().map(|(state, n)| format!("{n} {}", words::state(*state))).collect();
+pub(super) fn counts(summary: &Summary) -> String {
+    let shown: Vec<_> = summary.counts.iter().map(|(state, n)| format!("{n} {}", words::state(*state))).collect();
     if shown.is_empty() { "none has ended".to_owned() } else { shown.join(", ") }
 }
 
 #[cfg(test)]
 pub(super) mod sample;
+#[cfg(test)]
+mod year_tests;

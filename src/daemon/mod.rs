@@ -11,11 +11,12 @@
 
 mod reload;
 mod watch;
+mod windows;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch::Sender},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -39,6 +40,7 @@ use crate::{
 };
 
 pub use self::watch::Watch;
+use self::windows::Windows;
 
 /// The daemon looks after itself at least this often, and feeds the watchdog then.
 const TURN_EVERY: Duration = Duration::from_secs(5);
@@ -113,6 +115,10 @@ pub struct Daemon {
     due: Arc<Notify>,
     accounts: BTreeMap<AccountName, Running>,
     loops: JoinSet<()>,
+    /// Looks at the windows that are expected; never ends by itself.
+    looks: JoinSet<()>,
+    /// The configuration in force, for whoever looks.
+    in_force: Sender<Arc<Config>>,
     stop: CancellationToken,
 }
 
@@ -158,6 +164,8 @@ impl Daemon {
         let mut daemon = Self {
             accounts: BTreeMap::new(),
             loops: JoinSet::new(),
+            looks: JoinSet::new(),
+            in_force: Sender::new(Arc::new(config.clone())),
             stop: CancellationToken::new(),
             queue: assembly.queue,
             origin,
@@ -207,6 +215,10 @@ impl Daemon {
             let queue = Arc::clone(&self.queue);
             async move { queue.run(&queue_stop).await }
         });
+        let windows =
+            Windows { store: self.store.clone(), watch: Arc::clone(&self.watch), config: self.in_force.subscribe() };
+        let windows_stop = self.stop.child_token();
+        self.looks.spawn(async move { windows.run(&windows_stop).await });
         self.notifier.ready();
         events::daemon_ready();
         let outcome = self.turn(requests, &mut transfers).await;
@@ -217,6 +229,9 @@ impl Daemon {
         self.stop.cancel();
         let all = async {
             while let Some(ended) = self.loops.join_next().await {
+                ended?;
+            }
+            while let Some(ended) = self.looks.join_next().await {
                 ended?;
             }
             while let Some(ended) = transfers.join_next().await {
@@ -252,6 +267,10 @@ impl Daemon {
                     if !self.accounts.is_empty() && self.loops.len() < self.expected_loops() {
                         return Err(DaemonError::Ended("the loop of a listing"));
                     }
+                }
+                Some(ended) = self.looks.join_next() => {
+                    ended?;
+                    return Err(DaemonError::Ended("the look at the windows"));
                 }
                 _ = tick.tick() => self.look_after().await?,
             }

@@ -1,6 +1,6 @@
 //! A reload: the new configuration is taken whole, or not at all.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Daemon, Mode, Running, World};
 use crate::{
@@ -60,6 +60,7 @@ impl Daemon {
         }
         self.queue.set_settings(settings);
         self.watch.set_config(&new);
+        self.in_force.send_replace(Arc::new(new.clone()));
         self.config = new;
         self.network = network;
         for account in started {

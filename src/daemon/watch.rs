@@ -1,11 +1,13 @@
 //! Counts what happens and remembers how each listing does: what `/metrics` and `/healthz` show.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::{
     admin::{Health, ListingHealthConfig, Polled, Sight},
@@ -28,6 +30,10 @@ pub struct Watch {
     metrics: Metrics,
     health: Arc<Health>,
     sight: Arc<Sight>,
+    /// A task or a download is another than before: a window may be, too.
+    pub(super) changed: Notify,
+    /// Listings that were read, or could not be, since the start or since they were configured.
+    read: Mutex<BTreeSet<ListingKey>>,
 }
 
 impl Watch {
@@ -36,8 +42,13 @@ impl Watch {
     /// # Errors
     /// When a metric's name is not valid: a bug.
     pub fn new(config: &Config) -> Result<Self, MetricsError> {
-        let sight = Arc::new(Sight::new(config));
-        Ok(Self { metrics: Metrics::new()?, health: Arc::new(Health::new()), sight })
+        Ok(Self {
+            metrics: Metrics::new()?,
+            health: Arc::new(Health::new()),
+            sight: Arc::new(Sight::new(config)),
+            changed: Notify::new(),
+            read: Mutex::default(),
+        })
     }
 
     /// The counters.
@@ -85,6 +96,7 @@ impl Watch {
         self.metrics.full_sweep_interval(config.poll.full_sweep_interval);
         let listings = assembly::listings(config);
         self.metrics.set_listings(&listings);
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).retain(|listing| listings.contains(listing));
         let beat = Beat {
             interval: config.poll.interval,
             request_timeout: config.poll.request_timeout,
@@ -96,6 +108,12 @@ impl Watch {
     /// A configuration was refused.
     pub(super) fn config_rejected(&self) {
         self.metrics.config_reloaded(None);
+    }
+
+    /// Whether each of these listings was asked for since the start, whatever came of it.
+    pub(super) fn has_read(&self, listings: &[ListingKey]) -> bool {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        listings.iter().all(|listing| read.contains(listing))
     }
 
     /// The scheduler turns.
@@ -146,6 +164,9 @@ impl Observer for Watch {
 
     fn polled(&self, listing: &ListingKey, turn: Turn<'_>) {
         let now = clock::now();
+        if self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(listing.clone()) {
+            self.changed.notify_one();
+        }
         let result = match (turn.error, turn.consistent) {
             (Some(_), _) => PollResult::Failed,
             (None, Some(false)) => PollResult::Inconsistent,
@@ -169,6 +190,7 @@ impl Observer for Watch {
 
     fn changed(&self, listing: &ListingKey, to: &str) {
         self.metrics.transition(listing, to);
+        self.changed.notify_one();
     }
 
     fn row_rejected(&self) {
@@ -178,6 +200,7 @@ impl Observer for Watch {
     fn attempted(&self, listing: &ListingKey, result: AttemptResult, bytes: u64) {
         self.metrics.download_attempt(listing, result);
         self.metrics.download_bytes(listing, bytes);
+        self.changed.notify_one();
     }
 
     fn download_failed(&self, listing: &ListingKey, reason: Reason) {

@@ -2,7 +2,7 @@
 
 /// Each event with its 128-bit id, in lower-case hexadecimal. An id is random, made with `journalctl --new-id128` when its
 /// event is, and never changes: the journal's catalog in `systemd/` and what people match are bound to it.
-pub const MESSAGE_IDS: [(&str, &str); 23] = [
+pub const MESSAGE_IDS: [(&str, &str); 26] = [
     ("daemon.started", "697e9705ee75446085fc55c6df685fe0"),
     ("daemon.ready", "118da71a64a54f06ac2e404ed489f50b"),
     ("daemon.failed", "f437e97ee6b44645b781ae6afcb06612"),
@@ -23,6 +23,9 @@ pub const MESSAGE_IDS: [(&str, &str); 23] = [
     ("download.stored", "4d169e67431940bea0c17adb2129e99a"),
     ("download.retrying", "b075358f30714e6b9ea6b6bf3e7e94e5"),
     ("download.abandoned", "cd332aae1cda48838604ea3d99c1aefe"),
+    ("window.archived", "47c818e8aadb4e468c0dac2a0dfa8ddc"),
+    ("window.overdue", "3e6ad250982148c78e59050d334b64a9"),
+    ("window.beyond_reach", "a4d92224e92e4d8082540c5952fdf72d"),
     ("storage.low", "5a61f414d682482e9fbb70dc0d0af2a7"),
     ("storage.recovered", "500d01cc405f4574a0e38a7f796eb778"),
     ("store.failed", "31cc97dee8704f57adde154a9ae8ba78"),

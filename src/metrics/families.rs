@@ -22,6 +22,7 @@ pub(super) struct Families {
     pub api: Api,
     pub polls: Polls,
     pub tasks: Tasks,
+    pub windows: Windows,
     pub downloads: Downloads,
     pub machine: Machine,
 }
@@ -60,6 +61,14 @@ pub(super) struct Tasks {
     pub lost: IntGaugeVec,
 }
 
+/// Whether what is expected is there; of listings of which nothing is, there is no series.
+pub(super) struct Windows {
+    pub counts: IntGaugeVec,
+    pub overdue_since: GaugeVec,
+    pub export_by: GaugeVec,
+    pub deliver_by: GaugeVec,
+}
+
 /// What is done for their files.
 pub(super) struct Downloads {
     pub counts: IntGaugeVec,
@@ -91,9 +100,9 @@ impl Families {
     pub(super) fn new() -> Made<Self> {
         let registry = Registry::new();
         let to = Register(&registry);
-        let all = (Api::new(&to)?, Polls::new(&to)?, Tasks::new(&to)?, Downloads::new(&to)?, Machine::new(&to)?);
-        let (api, polls, tasks, downloads, machine) = all;
-        Ok(Self { registry, api, polls, tasks, downloads, machine })
+        let (api, polls, tasks, windows) = (Api::new(&to)?, Polls::new(&to)?, Tasks::new(&to)?, Windows::new(&to)?);
+        let (downloads, machine) = (Downloads::new(&to)?, Machine::new(&to)?);
+        Ok(Self { registry, api, polls, tasks, windows, downloads, machine })
     }
 }
 
@@ -164,6 +173,21 @@ impl Tasks {
             oldest_undelivered: to.values("oldest_undelivered_task_timestamp_seconds", oldest)?,
             expiry: to.values("task_expiry_timestamp_seconds", expiry)?,
             lost: to.gauges("lost_tasks", lost, &LISTING)?,
+        })
+    }
+}
+
+impl Windows {
+    fn new(to: &Register<'_>) -> Made<Self> {
+        let counts = "Months and days that are expected and have ended, by how they stand.";
+        let overdue_since = "When the window was due that is overdue longest; 0 when none is.";
+        let export_by = "Until when every export that lacks can be created; 0 when none lacks.";
+        let deliver_by = "When the next task may leave the listing that a window waits for; 0 when there is none.";
+        Ok(Self {
+            counts: to.gauges("windows", counts, &["account", "export", "state"])?,
+            overdue_since: to.values("window_overdue_since_timestamp_seconds", overdue_since)?,
+            export_by: to.values("window_export_by_timestamp_seconds", export_by)?,
+            deliver_by: to.values("window_deliver_by_timestamp_seconds", deliver_by)?,
         })
     }
 }

@@ -32,6 +32,7 @@ use crate::{
         download::{AttemptResult, Reason},
         outstanding::Outstanding,
         task::{AccountName, Counted, Export, ListingKey},
+        window::{State, Summary},
     },
 };
 
@@ -238,6 +239,30 @@ impl Metrics {
             f.tasks.expiry.with_label_values(&of).set(or_none(known.expires_at()));
             f.tasks.lost.with_label_values(&of).set(gauge(known.lost));
         });
+    }
+
+    /// How the windows of each listing stand of which any are expected; of the others nothing is shown.
+    pub fn windows(&self, summaries: &BTreeMap<ListingKey, Summary>) {
+        let listings = self.listings();
+        for listing in listings.iter() {
+            let Some(summary) = summaries.get(listing) else {
+                self.0.families.remove_windows(listing);
+                continue;
+            };
+            let family = &self.0.families.windows;
+            let of @ [account, export] = labels(listing);
+            for state in State::ALL {
+                let labels = [account, export, state.as_str()];
+                family.counts.with_label_values(&labels).set(gauge(summary.count(state)));
+            }
+            for (family, at) in [
+                (&family.overdue_since, summary.overdue_since),
+                (&family.export_by, summary.export_by),
+                (&family.deliver_by, summary.deliver_by),
+            ] {
+                family.with_label_values(&of).set(at.map_or(0.0, seconds));
+            }
+        }
     }
 
     /// How many tasks have which status: all of them. A status that is not counted is at 0.

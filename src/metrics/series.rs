@@ -9,6 +9,7 @@ use super::{
 use crate::model::{
     download::{AttemptResult, Reason},
     task::{Export, ListingKey},
+    window::State,
 };
 
 impl Families {
@@ -74,6 +75,7 @@ impl Families {
         for state in STATES {
             let _ = self.downloads.counts.remove_label_values(&[account, export, state]);
         }
+        self.remove_windows(listing);
         for state in UNDELIVERED {
             let _ = self.tasks.undelivered.remove_label_values(&[account, export, state.as_str()]);
         }
@@ -85,6 +87,17 @@ impl Families {
             let _ = family.remove_label_values(&[account, export]);
         }
         for family in [&self.polls.listed, &self.polls.suspect, &self.tasks.lost] {
+            let _ = family.remove_label_values(&[account, export]);
+        }
+    }
+
+    /// Removes what is shown of the windows of a listing.
+    pub(super) fn remove_windows(&self, listing: &ListingKey) {
+        let [account, export] = labels(listing);
+        for state in State::ALL {
+            let _ = self.windows.counts.remove_label_values(&[account, export, state.as_str()]);
+        }
+        for family in [&self.windows.overdue_since, &self.windows.export_by, &self.windows.deliver_by] {
             let _ = family.remove_label_values(&[account, export]);
         }
     }

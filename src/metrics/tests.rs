@@ -289,6 +289,40 @@ fn when_nothing_is_undelivered_any_more_its_times_are_0_again() {
 }
 
 #[test]
+fn windows_are_shown_where_any_are_expected_and_go_with_the_expectation_or_the_listing() {
+    let (detail, usage) = (main_detail(), listing("main", Export::Usage));
+    let metrics = metrics(&[detail.clone(), usage.clone()]);
+    assert!(!metrics.render().contains("window"), "nothing is shown before anything was looked at");
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let summary = Summary {
+        counts: [(State::Archived, 30), (State::Overdue, 2)].into(),
+        overdue_since: at(100),
+        export_by: at(200),
+        deliver_by: None,
+    };
+    metrics.windows(&[(detail.clone(), summary.clone()), (usage.clone(), summary.clone())].into());
+    let of = |name: &str, export: &str, state: &str| {
+        value(&metrics, &format!("cdn_usaged_{name}{{account=\"main\",export=\"{export}\"{state}}}"))
+    };
+    for state in State::ALL {
+        let shown = of("windows", "usage-detail", &format!(",state=\"{}\"", state.as_str()));
+        #[expect(clippy::cast_precision_loss, reason = "30")]
+        let expected = summary.count(state) as f64;
+        assert_eq!(shown, Some(expected), "{state:?}");
+    }
+    let time = |name: &str, export| of(&format!("window_{name}_timestamp_seconds"), export, "");
+    let times = |export| ["overdue_since", "export_by", "deliver_by"].map(|name| time(name, export));
+    assert_eq!(times("usage-detail"), [Some(100.0), Some(200.0), Some(0.0)]);
+    // Expected no longer; and a listing that is not configured.
+    metrics.windows(&[(detail.clone(), Summary::default()), (listing("second", Export::Usage), summary)].into());
+    assert_eq!(times("usage-detail"), [Some(0.0); 3]);
+    assert_eq!(times("usage"), [None; 3]);
+    assert!(!metrics.render().contains("account=\"second\""));
+    metrics.set_listings(&[usage]);
+    assert!(!metrics.render().contains("window"), "{}", metrics.render());
+}
+
+#[test]
 fn the_process_tells_of_itself_and_its_counter_never_falls() {
     let metrics = metrics(&[]);
     let first = samples(&metrics.render());

@@ -15,6 +15,7 @@ mod open;
 mod outstanding;
 mod probe;
 mod publish;
+mod said;
 mod together;
 mod waiting;
 mod windows;
@@ -35,6 +36,7 @@ pub use self::{
     open::OpenError,
     probe::{FileId, Unwritable},
     publish::{CutOff, Intent, Published},
+    said::{Said, WindowKey},
     waiting::Waiting,
 };
 use crate::{clock, model::task::ParseError};

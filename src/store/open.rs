@@ -30,6 +30,10 @@ const CHECKED_AT_START_MAX_BYTES: u64 = 16 * 1024 * 1024;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A database up to this size is written anew at a clean close, by way of as much memory: some 5 ms a MiB.
 const VACUUMED_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// How much of the database a command that reads, and ends, sees by way of a mapping: what is checked whole at first is then read
+/// again by index without a call for each page, and without an allocation. What runs for long reads with calls: a disk that fails
+/// under a mapping ends the process.
+const READ_ONCE_MAPPED_BYTES: &str = "67108864";
 /// The write-ahead log shrinks back to this after a burst.
 const JOURNAL_SIZE_LIMIT_BYTES: &str = "16777216";
 
@@ -144,8 +148,11 @@ impl Store {
     pub async fn open_read_only(state_dir: &Path) -> Result<Self, OpenError> {
         let path = file_name(state_dir);
         let Some(size) = length(&path)? else { return Err(OpenError::Absent { path }) };
-        inspect(&reading(&path), &path, size).await?;
-        let readers = pool_of_readers(reading(&path)).await.map_err(|e| broken(&path, &e))?;
+        let options = reading(&path).pragma("mmap_size", READ_ONCE_MAPPED_BYTES);
+        let readers = pool_of_readers(options).await.map_err(|e| broken(&path, &e))?;
+        let mut first = readers.acquire().await.map_err(|e| broken(&path, &e))?;
+        inspect_with(&mut first, &path, size).await?;
+        drop(first);
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
         Ok(Self { writer: readers.clone(), steps: Steps::default(), readers, path, file })
     }

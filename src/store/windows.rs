@@ -87,6 +87,7 @@ impl Store {
             let rows: Vec<TaskRow<'_>> = serde_json::from_str(&page).map_err(|e| self.inconsistent("tasks", e))?;
             let Some(last) = rows.last() else { break };
             last.task_id.clone_into(&mut after);
+            facts.reserve(rows.len());
             let is_last = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
             for row in rows {
                 let known = revisions.remove(&row.task_id);

@@ -1,10 +1,12 @@
 //! Whether every window is there: `gaps` and `calendar`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use cloudsim::{Object, TaskSpec};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::common::{DETAIL, MAIN, World, csv_path};
+use crate::common::{DETAIL, MAIN, Running, World, csv_path, get};
 
 /// What every task of these tests is of, unless it says otherwise: August 2018 in Beijing, long beyond reach.
 const EXPECT: &str = "from = \"2018-08\"\nname = \"traffic*\"\ntype = \"flow\"\ndue = \"0s\"";
@@ -134,4 +136,105 @@ async fn only_the_account_and_the_export_that_are_asked_for_are_shown() {
     assert_eq!(shown(&["--account", "branch"]).await, "branch/usage-detail");
     assert_eq!(shown(&["--export", "usage"]).await, "main/usage");
     assert_eq!(shown(&["--account", "main", "--export", "usage-detail"]).await, "main/usage-detail");
+}
+
+/// What is said of windows, by window.
+fn said(daemon: &Running) -> Vec<(String, String)> {
+    let of = |word: &'static str| {
+        let lines = daemon.events(&format!("window.{word}"));
+        lines.into_iter().map(move |line| (line["date"].as_str().unwrap().to_owned(), word.to_owned()))
+    };
+    of("overdue").chain(of("beyond_reach")).chain(of("archived")).collect()
+}
+
+/// How many windows there are of each state, as the metrics have it.
+async fn shown(address: &str) -> BTreeMap<String, u64> {
+    let text = get(address, "/metrics").await.unwrap().1;
+    let rows = text.lines().filter_map(|line| {
+        let (labels, count) = line.strip_prefix("cdn_usaged_windows{")?.split_once("} ")?;
+        let state = labels.split("state=\"").nth(1)?.trim_end_matches('"').to_owned();
+        Some((state, count.parse().unwrap())).filter(|(_, count)| *count > 0)
+    });
+    rows.collect()
+}
+
+async fn counted(world: &World) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for row in world.run(&["calendar", "--since", "2018-01-01", "--json"]).await.expect(0).rows() {
+        *counts.entry(row["state"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn the_daemon_says_each_change_once_over_restarts_and_lines_and_metrics_agree_with_the_commands() {
+    let mut world = World::start().await;
+    let address = world.serve_http();
+    world.expect("main", EXPECT);
+    add(&world, "one", "traffic, August", None);
+    let daemon = world.daemon().await;
+    world.until_stored(&daemon, 1).await;
+    let gaps = world.run(&["gaps", "--json"]).await.expect(1).rows();
+    let mut expected: BTreeSet<_> =
+        gaps.iter().map(|r| ["date", "state"].map(|key| r[key].as_str().unwrap().to_owned()).into()).collect();
+    expected.insert(("2018-08".to_owned(), "archived".to_owned()));
+    assert!(expected.len() > 90, "{expected:?}");
+    daemon.until("every window is said", async || said(&daemon).len() >= expected.len()).await;
+    daemon
+        .until("the metrics are those of the commands", async || shown(&address).await == counted(&world).await)
+        .await;
+    let lines = said(&daemon);
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    assert_eq!(lines.iter().cloned().collect::<BTreeSet<_>>(), expected);
+    let overdue = daemon.events("window.overdue");
+    for line in &overdue {
+        let row = gaps.iter().find(|row| row["date"] == line["date"]).unwrap();
+        for key in ["account", "export", "name", "window", "range_start", "range_end", "due_at", "why"] {
+            assert_eq!(line[key], row[key], "{key}: {line}");
+        }
+        assert!(line["advice"].as_str().unwrap().contains("StartTime="), "{line}");
+        assert_eq!(line["level"], "error");
+    }
+    assert!(daemon.events("window.archived")[0]["why"].as_str().unwrap().contains("task one revision 1"));
+    daemon.stop().await;
+
+    // Another process knows what was said, and that it is archived after all is news.
+    let daemon = world.daemon().await;
+    daemon.until("the metrics are there", async || shown(&address).await == counted(&world).await).await;
+    add(&world, "all", "traffic, all", Some(LATER));
+    daemon.until("all is archived", async || said(&daemon).len() >= gaps.len()).await;
+    daemon.until("the metrics show it", async || shown(&address).await == counted(&world).await).await;
+    assert_eq!(shown(&address).await, BTreeMap::from([("archived".to_owned(), gaps.len() as u64 + 1)]));
+    let lines = said(&daemon);
+    assert_eq!(lines.len(), gaps.len(), "{lines:?}");
+    assert!(lines.iter().all(|(_, word)| word == "archived"), "{lines:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_lacks_is_not_said_before_it_could_be_there() {
+    let mut world = World::start().await;
+    world.expect("main", EXPECT);
+    add(&world, "one", "traffic, August", None);
+    add(&world, "all", "traffic, all", Some(LATER));
+    world.cloud.script_oss(cloudsim::OssMatch::Any, cloudsim::OssFault::ResetAt(5), 2);
+    let daemon = world.daemon().await;
+    daemon.until("all is archived", async || said(&daemon).len() > 90).await;
+    assert!(said(&daemon).iter().all(|(_, word)| word == "archived"), "{:?}", said(&daemon));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_from_a_timer_says_each_change_once() {
+    let mut world = World::start().await;
+    world.expect("main", "from = \"2018-08\"\nname = \"traffic*\"");
+    let missing =
+        |run: &crate::common::Run| run.events("window.overdue").len() + run.events("window.beyond_reach").len();
+    let run = world.once(0).await;
+    assert!(missing(&run) > 90 && run.events("window.archived").is_empty(), "{run}");
+    add(&world, "one", "traffic, August", None);
+    let run = world.once(0).await;
+    assert_eq!((missing(&run), run.events("window.archived").len()), (0, 1));
+    let run = world.once(0).await;
+    assert_eq!((missing(&run), run.events("window.archived").len()), (0, 0));
 }

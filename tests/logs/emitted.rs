@@ -8,7 +8,7 @@ use std::{
 };
 
 use cdn_usaged::{
-    events::{self, PollCompleted, Reloaded, Stored, Transition},
+    events::{self, PollCompleted, Reloaded, Stored, Transition, Window},
     logging::{self, Format},
     model::{
         download::{Reason, VerifiedBy},
@@ -82,6 +82,20 @@ const STORED: Stored<'static> = Stored {
     duration: SECOND,
 };
 
+fn window(say: fn(&Window<'_>), advice: Option<&str>) {
+    say(&Window {
+        listing: &listing(),
+        name: "traffic*",
+        window: "month",
+        date: "2026-06",
+        range_start: "2026-05-31T16:00:00.000Z",
+        range_end: "2026-06-30T15:59:59.000Z",
+        due_at: "2026-07-03T16:00:00.000Z",
+        why: "no file covers it; no task is known",
+        advice,
+    });
+}
+
 #[rustfmt::skip]
 pub fn calls() -> Calls {
     vec![
@@ -110,6 +124,11 @@ pub fn calls() -> Calls {
         ("download_stored", || events::download_stored(&task(), &STORED)),
         ("download_retrying", || events::download_retrying(&task(), Reason::Network, "broke off", 1, SECOND)),
         ("download_abandoned", || events::download_abandoned(&task(), Reason::Gone, "not there", 20)),
+        ("window_archived", || window(events::window_archived, None)),
+        ("window_overdue", || window(events::window_overdue, Some("create an export"))),
+        ("window_overdue", || window(events::window_overdue, None)),
+        ("window_beyond_reach", || window(events::window_beyond_reach, Some("create an export"))),
+        ("window_beyond_reach", || window(events::window_beyond_reach, None)),
         ("storage_low", || events::storage_low("/srv/x", 5)),
         ("storage_recovered", || events::storage_recovered("/srv/x", 5)),
         ("store_failed", || events::store_failed("the disk is gone")),

@@ -170,6 +170,8 @@ fn the_script_says_once_what_was_logged_and_what_was_not() {
         "CdnUsagedStoreErrors",
         "CdnUsagedSweepStale",
         "CdnUsagedTaskFailed",
+        "CdnUsagedWindowBeyondReach",
+        "CdnUsagedWindowOverdue",
     ];
     alerts.dedup();
     assert_eq!(alerts, expected, "{told:?}");

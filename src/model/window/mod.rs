@@ -8,7 +8,9 @@ mod assess;
 mod deadline;
 mod expectation;
 mod facts;
+mod news;
 mod span;
+mod summary;
 pub mod words;
 
 pub use self::{
@@ -16,7 +18,9 @@ pub use self::{
     deadline::Horizon,
     expectation::{DataType, Expectation, Kind, NamePattern, Window},
     facts::{DownloadFacts, Fate, FileFacts, TaskFacts},
+    news::{News, news},
     span::Span,
+    summary::Summary,
 };
 
 #[cfg(test)]

@@ -149,14 +149,14 @@ async fn the_statements_use_the_indexes_of_the_keys_and_sort_nothing() {
     for part in [
         "SEARCH t USING INDEX sqlite_autoindex_tasks_1 (account=? AND export=? AND task_id>?)",
         "SEARCH d USING INDEX sqlite_autoindex_downloads_1 (account=? AND export=? AND task_id=?)",
-        "SEARCH f USING COVERING INDEX sqlite_autoindex_files_2 (account=? AND export=? AND task_id=? AND revision>?)",
+        "SEARCH f USING COVERING INDEX files_revised (account=? AND export=? AND task_id=? AND revision>?)",
     ] {
         assert!(tasks.contains(part), "{tasks}");
     }
     let revisions = plan(REVISIONS).await;
     for part in [
         "SEARCH f USING INDEX sqlite_autoindex_files_2 (account=? AND export=? AND task_id=?)",
-        "SEARCH g USING COVERING INDEX sqlite_autoindex_files_2 (account=? AND export=?)",
+        "SEARCH g USING COVERING INDEX files_revised (account=? AND export=?)",
     ] {
         assert!(revisions.contains(part), "{revisions}");
     }

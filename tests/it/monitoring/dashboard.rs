@@ -95,7 +95,9 @@ fn panels_have_their_own_ids_titles_and_places() {
         }
     }
     let rows: Vec<&str> = panels.iter().filter(|p| p["type"] == "row").map(|p| text(p, "title")).collect();
-    assert_eq!(rows, ["Health", "Polls and calls", "Tasks and downloads", "Storage and credentials", "Limits"]);
+    let expected =
+        ["Health", "Polls and calls", "Tasks and downloads", "Completeness", "Storage and credentials", "Limits"];
+    assert_eq!(rows, expected);
 }
 
 #[test]

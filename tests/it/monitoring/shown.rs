@@ -31,6 +31,7 @@ impl Shown {
         let address = world.serve_http();
         world.set_exports("main", &[DETAIL, USAGE]);
         world.add_account("second", AccountSpec::new("LTAIsecond", "secret-of-second"), &[DETAIL]);
+        world.expect("main", "from = \"2018-08\"");
         world.add_small(&["1", "22"]);
         world.cloud.add_task(MAIN, DETAIL, TaskSpec::default().with_id("f").with_status("failed"));
         let daemon = world.daemon().await;
@@ -40,7 +41,11 @@ impl Shown {
             .until("a sweep and a quick poll are shown", async || {
                 shown = Self::parse(get(&address, "/metrics").await.unwrap().1);
                 let of = |mode: &str| shown.has("cdn_usaged_poll_duration_seconds_count", "mode", mode);
-                of("full") && of("quick") && shown.has("cdn_usaged_storage_free_bytes", "folder", "state")
+                let has_windows = shown.has("cdn_usaged_windows", "state", "overdue");
+                of("full")
+                    && of("quick")
+                    && has_windows
+                    && shown.has("cdn_usaged_storage_free_bytes", "folder", "state")
             })
             .await;
         daemon.stop().await;

@@ -1,0 +1,92 @@
+//! Looks at the windows that are expected, shows how they stand, and says what is new.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::watch::Receiver, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::Watch;
+use crate::{
+    assembly, clock, completeness,
+    config::Config,
+    store::{Store, StoreError},
+};
+
+/// Windows end, and deadlines pass, while nothing else happens; and a command in another process may put a download back
+/// into the queue. All of it is seen within this.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A look is followed by a pause of so many times as long as it took: looking takes a fiftieth of a core at most, however
+/// many windows there are and however often something changes.
+const PAUSE_FOR_COST: u32 = 50;
+/// The longest such pause, for a machine that was asleep in the middle of a look.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The shortest: the changes of a page are seen by one look.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The journal takes some thousand lines in half a minute: more is said by and by.
+const SAY_ON_AFTER: Duration = Duration::from_secs(5);
+
+/// What lacks is said when every listing was read since the start, or since the configuration came into force, and what was
+/// found there is fetched; but no later than this, since an outage may last.
+const SETTLES_WITHIN: Duration = Duration::from_secs(600);
+
+/// The one that looks.
+pub(super) struct Windows {
+    pub store: Store,
+    pub watch: Arc<Watch>,
+    pub config: Receiver<Arc<Config>>,
+}
+
+impl Windows {
+    /// Looks whenever something changed, and every minute, until it is cancelled. A look that fails is tried again then.
+    pub(super) async fn run(mut self, stop: &CancellationToken) {
+        let mut settles_at = clock::instant() + SETTLES_WITHIN;
+        while !stop.is_cancelled() {
+            if self.config.has_changed().unwrap_or(false) {
+                settles_at = clock::instant() + SETTLES_WITHIN;
+            }
+            let config = Arc::clone(&self.config.borrow_and_update());
+            let began = clock::instant();
+            let is_all = self.look(&config, began >= settles_at).await.unwrap_or_else(|error| {
+                self.watch.metrics().store_error();
+                tracing::debug!(target: "cdn_usaged::window", %error, "cannot look at the windows");
+                true
+            });
+            let cost = clock::instant().saturating_duration_since(began);
+            let mut pause = cost.saturating_mul(PAUSE_FOR_COST).clamp(PAUSE_MIN, PAUSE_MAX);
+            if !is_all {
+                pause = pause.max(SAY_ON_AFTER);
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(pause) => {}
+            }
+            if is_all {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.watch.changed.notified() => {}
+                    _ = self.config.changed() => self.config.mark_changed(),
+                    () = sleep(LOOK_EVERY) => {}
+                }
+            }
+        }
+    }
+
+    /// One look; whether all that is new was said.
+    async fn look(&self, config: &Config, must_settle: bool) -> Result<bool, StoreError> {
+        let now = clock::now();
+        let expected = completeness::read(&self.store, config, now).await?;
+        self.watch.metrics().windows(&completeness::summaries(&expected));
+        if expected.is_empty() {
+            return Ok(true);
+        }
+        let settled = must_settle || self.is_settled(config, now).await?;
+        completeness::tell(&self.store, &expected, settled, now).await
+    }
+
+    /// Whether what could be known and fetched by now is.
+    async fn is_settled(&self, config: &Config, now: Timestamp) -> Result<bool, StoreError> {
+        let listings = assembly::listings(config);
+        Ok(self.watch.has_read(&listings) && self.store.waiting(&listings, now).await?.with_link == 0)
+    }
+}
