@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
+use sqlx::Row as _;
 
 use super::{Store, StoreError, text};
 use crate::model::{
@@ -12,22 +14,28 @@ use crate::model::{
     window::{DownloadFacts, FileFacts, TaskFacts},
 };
 
-/// Tasks read at a time: some 2 MB of JSON.
-const PAGE: i64 = 8_192;
+/// Tasks in a JSON text: some 70 kB, which the allocator has at hand. Much more would be mapped anew, and cleared, at every copy.
+const PAGE: i64 = 256;
 
-/// The tasks of a listing after an id whose present or earlier ranges may reach beyond a time; a range that is not known
-/// may. One JSON text a page, since a row that is handed over by itself costs as much as ten that are not.
-const TASKS: &str = "SELECT json_group_array(json_array(task_id, name, status, created_at, first_seen_at, range_start, range_end,
-            unlisted_at, state, reason, reissued_at IS NOT NULL, path, sha256))
-     FROM (SELECT t.task_id, t.name, t.status, t.created_at, t.first_seen_at, t.range_start, t.range_end, t.unlisted_at, d.state,
-                  d.reason, d.reissued_at, d.path, d.sha256
-           FROM tasks AS t
-           LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
-           WHERE t.account = ?1 AND t.export = ?2 AND t.task_id > ?3
-             AND (t.range_start IS NULL OR t.range_end IS NULL OR t.range_end >= ?4 OR d.reissued_at IS NOT NULL
-                  OR EXISTS (SELECT 1 FROM files AS f WHERE f.account = t.account AND f.export = t.export
-                               AND f.task_id = t.task_id AND f.revision > 1))
-           ORDER BY t.task_id LIMIT ?5)";
+/// The tasks of a listing whose present or earlier ranges may reach beyond a time; a range that is not known may. One JSON text
+/// for each page of them, since a row that is handed over by itself costs as much as ten that are not. The ids at the ends of
+/// the pages bound the index: a limit in an inner statement would copy every value once more. Any text comes before a blob.
+const TASKS: &str = "WITH RECURSIVE pages (after, last) AS (
+         SELECT '', (SELECT task_id FROM tasks WHERE account = ?1 AND export = ?2 ORDER BY task_id LIMIT 1 OFFSET ?4)
+         UNION ALL
+         SELECT last, (SELECT task_id FROM tasks WHERE account = ?1 AND export = ?2 AND task_id > pages.last
+                       ORDER BY task_id LIMIT 1 OFFSET ?4)
+         FROM pages WHERE last IS NOT NULL)
+     SELECT (SELECT json_group_array(json_array(t.task_id, t.name, t.status, t.created_at, t.first_seen_at, t.range_start,
+                                                t.range_end, t.unlisted_at, d.state, d.reason, d.reissued_at IS NOT NULL, d.path,
+                                                d.sha256))
+             FROM tasks AS t
+             LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
+             WHERE t.account = ?1 AND t.export = ?2 AND t.task_id > after AND t.task_id <= COALESCE(last, x'')
+               AND (t.range_start IS NULL OR t.range_end IS NULL OR t.range_end >= ?3 OR d.reissued_at IS NOT NULL
+                    OR EXISTS (SELECT 1 FROM files AS f WHERE f.account = t.account AND f.export = t.export
+                                 AND f.task_id = t.task_id AND f.revision > 1)))
+     FROM pages";
 
 /// Every revision of the tasks that have several: of the others `downloads` repeats the only one. The inner statement reads
 /// nothing but the index.
@@ -72,29 +80,20 @@ impl Store {
     /// When the database fails, or holds what this program does not write.
     pub async fn window_facts(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<TaskFacts>, StoreError> {
         let mut revisions = self.revisions(listing).await?;
-        let (mut facts, mut after) = (Vec::new(), String::new());
-        // Ids rise from page to page, so this ends.
-        loop {
-            let page: String = sqlx::query_scalar(TASKS)
-                .bind(listing.account.as_str())
-                .bind(listing.export.as_str())
-                .bind(&after)
-                .bind(text(Some(since)))
-                .bind(PAGE)
-                .fetch_one(&self.readers)
-                .await
-                .map_err(self.sql("read the tasks of a listing with their files"))?;
-            let rows: Vec<TaskRow<'_>> = serde_json::from_str(&page).map_err(|e| self.inconsistent("tasks", e))?;
-            let Some(last) = rows.last() else { break };
-            last.task_id.clone_into(&mut after);
-            facts.reserve(rows.len());
-            let is_last = rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let failed = || self.sql("read the tasks of a listing with their files");
+        let mut pages = sqlx::query(TASKS)
+            .bind(listing.account.as_str())
+            .bind(listing.export.as_str())
+            .bind(text(Some(since)))
+            .bind(PAGE - 1)
+            .fetch(&self.readers);
+        let mut facts = Vec::new();
+        while let Some(page) = pages.try_next().await.map_err(failed())? {
+            let page: &str = page.try_get(0).map_err(failed())?;
+            let rows: Vec<TaskRow<'_>> = serde_json::from_str(page).map_err(|e| self.inconsistent("tasks", e))?;
             for row in rows {
                 let known = revisions.remove(&row.task_id);
                 facts.push(self.facts(row, known)?);
-            }
-            if is_last {
-                break;
             }
         }
         Ok(facts)

@@ -128,12 +128,15 @@ async fn what_ended_before_is_left_out_but_not_what_an_earlier_file_may_be_of() 
 async fn a_listing_of_several_pages_is_read_whole() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
-    let count = usize::try_from(PAGE).unwrap() + 3;
-    let rows: Vec<_> = (0..count).map(|n| row(&n.to_string(), "created")).collect();
-    apply(&store, "main", &rows, at(0)).await;
-    let known = facts(&store, at(-9000)).await;
-    assert_eq!(known.len(), count);
-    assert!(known.windows(2).all(|pair| pair[0].id < pair[1].id));
+    let page = usize::try_from(PAGE).unwrap();
+    assert_eq!(facts(&store, at(-9000)).await, []);
+    for count in [page - 1, page, page + 1, 2 * page, 2 * page + 3] {
+        let rows: Vec<_> = (0..count).map(|n| row(&n.to_string(), "created")).collect();
+        apply(&store, "main", &rows, at(0)).await;
+        let known = facts(&store, at(-9000)).await;
+        assert_eq!(known.len(), count);
+        assert!(known.windows(2).all(|pair| pair[0].id < pair[1].id));
+    }
 }
 
 #[tokio::test]
@@ -147,7 +150,7 @@ async fn the_statements_use_the_indexes_of_the_keys_and_sort_nothing() {
     };
     let tasks = plan(TASKS).await;
     for part in [
-        "SEARCH t USING INDEX sqlite_autoindex_tasks_1 (account=? AND export=? AND task_id>?)",
+        "SEARCH t USING INDEX sqlite_autoindex_tasks_1 (account=? AND export=? AND task_id>? AND task_id<?)",
         "SEARCH d USING INDEX sqlite_autoindex_downloads_1 (account=? AND export=? AND task_id=?)",
         "SEARCH f USING COVERING INDEX files_revised (account=? AND export=? AND task_id=? AND revision>?)",
     ] {
