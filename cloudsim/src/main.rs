@@ -5,6 +5,7 @@
 use std::{
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeFrom,
     time::Duration,
 };
 
@@ -37,8 +38,10 @@ async fn main() -> io::Result<()> {
     let cloud = CloudSim::start_at(at(gateway), at(oss)).await?;
     cloud.add_account(AccountSpec::new(KEY_ID, SECRET));
     cloud.add_account_keys(KEY_ID, AccountSpec::new(TEMPORARY_ID, TEMPORARY_SECRET).with_token(TOKEN));
+    let mut ids = first_id(&cloud)..;
     for export in Export::ALL {
-        cloud.add_tasks(KEY_ID, export, (0..tasks).map(|n| TaskSpec::default().with_object(Object::csv(n % 100))));
+        let specs = (0..tasks).zip(&mut ids).map(|(n, id)| finished(id, Object::csv(n % 100)));
+        cloud.add_tasks(KEY_ID, export, specs);
     }
     say(&json!({
         "endpoint": cloud.endpoint(),
@@ -54,7 +57,7 @@ async fn main() -> io::Result<()> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     // Ends with the input.
     while let Some(line) = lines.next_line().await? {
-        say(&obey(&cloud, &line).unwrap_or_else(|| json!({ "error": USAGE })))?;
+        say(&obey(&cloud, &line, &mut ids).unwrap_or_else(|| json!({ "error": USAGE })))?;
     }
     Ok(())
 }
@@ -69,14 +72,24 @@ fn arguments() -> Option<(u64, u16, u16)> {
     }
 }
 
+/// The number of the first task: microseconds since 1970. The cloud gives no id twice, and so does a simulator that is
+/// started again for the same database.
+fn first_id(cloud: &CloudSim) -> u64 {
+    cloud.clock().now().as_microsecond().unsigned_abs()
+}
+
+fn finished(id: u64, object: Object) -> TaskSpec {
+    TaskSpec::default().with_id(id.to_string()).with_object(object)
+}
+
 /// Does what a line asks for; none when it asks for nothing that is known.
-fn obey(cloud: &CloudSim, line: &str) -> Option<Value> {
+fn obey(cloud: &CloudSim, line: &str, ids: &mut RangeFrom<u64>) -> Option<Value> {
     let (word, value) = line.split_once(' ')?;
     match word {
         "task" => {
             let seed = cloud.task_count(KEY_ID, Export::UsageDetail) as u64;
             let object = Object::generated(seed, value.parse().ok()?, Generated::Csv);
-            let id = cloud.add_task(KEY_ID, Export::UsageDetail, TaskSpec::default().with_object(object));
+            let id = cloud.add_task(KEY_ID, Export::UsageDetail, finished(ids.next()?, object));
             Some(json!({ "task": id }))
         }
         "secret" => {
