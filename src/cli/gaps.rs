@@ -1,6 +1,6 @@
 //! `gaps`: the windows that are expected and not archived, and what to do about each.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Failure,
@@ -13,13 +13,10 @@ use crate::{
     clock,
     completeness::{self, Expected},
     config::Config,
-    model::window::{Kind, State, Summary, WindowState, words},
+    model::window::{EXPORT_MAX, Kind, State, Summary, WindowState, words},
     store::Store,
     text::count,
 };
-
-/// The longest range that one export may have.
-const EXPORT_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// Runs the command.
 pub(crate) async fn run(config: &Config, args: &GapsArgs) -> Result<(), Failure> {

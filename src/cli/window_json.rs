@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     clock::rfc3339,
     completeness::Expected,
-    model::window::{Counts, Fate, Span, Undelivered, WindowState, words},
+    model::window::{Counts, Early, Fate, Span, Undelivered, WindowState, words},
 };
 
 /// A window of an expectation. Ranges are as in the listing: the end is the last second.
@@ -30,6 +30,7 @@ pub(super) struct WindowJson<'a> {
     lacking: Vec<RangeJson>,
     lost: Vec<RangeJson>,
     undelivered: Vec<UndeliveredJson<'a>>,
+    early: Vec<EarlyJson<'a>>,
     create: Vec<CreateJson>,
 }
 
@@ -59,6 +60,12 @@ struct UndeliveredJson<'a> {
     leaves_listing_at: Option<String>,
     #[serde(flatten)]
     range: RangeJson,
+}
+
+#[derive(Serialize)]
+struct EarlyJson<'a> {
+    task_id: &'a str,
+    created_at: String,
 }
 
 /// The parameters as the API spells them.
@@ -98,6 +105,7 @@ impl<'a> WindowJson<'a> {
             lacking: state.lacking.iter().copied().map(range).collect(),
             lost: state.lost.iter().copied().map(range).collect(),
             undelivered: state.undelivered.iter().map(undelivered).collect(),
+            early: state.early.iter().map(early).collect(),
             create: create
                 .into_iter()
                 .map(|c| CreateJson { action: c.action, start: c.start, end: c.end, data: c.data })
@@ -113,6 +121,10 @@ fn range(span: Span) -> RangeJson {
 fn file(counts: &Counts) -> FileJson<'_> {
     let Counts { task, revision, path, sha256, range: span } = counts;
     FileJson { task_id: task.as_str(), revision: *revision, path, sha256, range: range(*span) }
+}
+
+fn early(early: &Early) -> EarlyJson<'_> {
+    EarlyJson { task_id: early.task.as_str(), created_at: rfc3339(early.created_at) }
 }
 
 fn undelivered(u: &Undelivered) -> UndeliveredJson<'_> {

@@ -51,7 +51,7 @@ fn changes<'e>(
 ) -> impl Iterator<Item = (Said, (&'e Expected, &'e WindowState))> {
     expected.assessed.windows.iter().filter_map(move |state| {
         let key = WindowKey::new(&expected.listing, &expected.expectation, &state.window);
-        let news = news(said.get(&key).copied(), state.state)?;
+        let news = news(said.get(&key).copied(), state.state, state.is_fading)?;
         Some((Said { key, last_second: state.window.span.last_second(), news }, (expected, state)))
     })
 }

@@ -181,7 +181,7 @@ impl Windows {
     fn new(to: &Register<'_>) -> Made<Self> {
         let counts = "Months and days that are expected and have ended, by how they stand.";
         let overdue_since = "When the window was due that is overdue longest; 0 when none is.";
-        let export_by = "Until when every export that lacks can be created; 0 when none lacks.";
+        let export_by = "Until when all that lacks can be exported; 0 when nothing lacks that can.";
         let deliver_by = "When the next task may leave the listing that a window waits for; 0 when there is none.";
         Ok(Self {
             counts: to.gauges("windows", counts, &["account", "export", "state"])?,

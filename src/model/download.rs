@@ -79,6 +79,12 @@ impl Reason {
     pub const fn is_settled_here(self) -> bool {
         matches!(self, Self::TooLarge | Self::RefusedHost)
     }
+
+    /// Whether the service has no such file to give: another export of the same is more likely to help than another attempt.
+    #[must_use]
+    pub const fn is_final_there(self) -> bool {
+        matches!(self, Self::Gone | Self::NoLink | Self::NotAnExport)
+    }
 }
 
 impl fmt::Display for Reason {

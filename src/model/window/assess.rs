@@ -1,6 +1,7 @@
 //! The rule.
 //!
-//! A window is complete when files of fitting tasks cover all of it. One file that covers the whole window counts before
+//! A window is complete when files of fitting tasks cover all of it, each its range up to when its task was created: what
+//! had not come about by then it cannot hold. One file that covers the whole window counts before
 //! several that do so together: the one with the shortest range, and of equal ranges that of the newest task in its
 //! newest revision. Only files of the very same range are compared: where such have other bytes than the one that
 //! counts, the window was restated.
@@ -76,7 +77,7 @@ pub struct Counts {
     pub path: String,
     /// The digest of its bytes.
     pub sha256: String,
-    /// The range that it was exported for; may be longer than the window.
+    /// What of the range that it was exported for it can hold; may be longer than the window.
     pub range: Span,
 }
 
@@ -114,14 +115,27 @@ pub struct WindowState {
     pub lacking: Vec<Span>,
     /// What of it can be exported no more, and is on no way to come.
     pub lost: Vec<Span>,
-    /// What of it somebody has to export: nothing is on its way there, and the service still can.
+    /// What of it somebody has to export: nothing that is on its way there is likely to arrive, and the service still can.
     pub to_create: Vec<Span>,
     /// The tasks of what lacks, oldest first.
     pub undelivered: Vec<Undelivered>,
-    /// Until when all of `to_create` can be exported.
+    /// Tasks that were asked for some of what lacks, too early to have it.
+    pub early: Vec<Early>,
+    /// Until when all that lacks can be exported, or what is left of it: also what is on its way, which may come to nothing.
     pub export_by: Option<Timestamp>,
+    /// Whether its first hours can be exported no more.
+    pub is_fading: bool,
     /// When the first task that waits for its delivery leaves the listing.
     pub deliver_by: Option<Timestamp>,
+}
+
+/// A task that was created before all that it was asked for had come about: its file cannot hold the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Early {
+    /// Which task.
+    pub task: TaskId,
+    /// When it was created.
+    pub created_at: Timestamp,
 }
 
 /// A task that fits and counts for nothing, since its range is none.
@@ -140,6 +154,16 @@ pub struct Assessed {
     pub windows: Vec<WindowState>,
     /// Tasks that cannot be put into any.
     pub ignored: Vec<Ignored>,
+}
+
+/// What touches a window.
+#[derive(Debug, Clone, Default)]
+struct Known<'f> {
+    files: Vec<Candidate<'f>>,
+    /// Tasks whose present file is not stored, and what they would cover.
+    others: Vec<(&'f TaskFacts, Span)>,
+    /// What tasks were asked for after they were created.
+    early: Vec<(&'f TaskFacts, Span)>,
 }
 
 /// A file with what decides between it and others.
@@ -175,31 +199,33 @@ pub fn assess(expectation: &Expectation, tasks: &[TaskFacts], now: Timestamp, ho
     let mut fitting: Vec<&TaskFacts> =
         tasks.iter().filter(|task| expectation.name.fits(task.name.as_deref())).collect();
     fitting.sort_by_key(|task| task.age_key());
-    let mut files: Vec<Vec<Candidate<'_>>> = vec![Vec::new(); windows.len()];
-    let mut others: Vec<Vec<(&TaskFacts, Fate, Span)>> = vec![Vec::new(); windows.len()];
+    let mut known: Vec<Known<'_>> = vec![Known::default(); windows.len()];
     let mut ignored = Vec::new();
     for task in fitting {
         for (file, range) in task.archived() {
             for i in touched(&windows, range) {
-                files[i].push(Candidate { task, file, range });
+                known[i].files.push(Candidate { task, file, range });
             }
         }
-        let Some(range) = task.span() else {
+        let Some(asked) = task.asked() else {
             ignored.push(Ignored { task: task.id.clone(), has_range: task.range.is_some() });
             continue;
         };
-        let fate = task.fate();
-        if fate != Fate::Stored {
+        if let Some(range) = task.span().filter(|_| task.fate() != Fate::Stored) {
             for i in touched(&windows, range) {
-                others[i].push((task, fate, range));
+                known[i].others.push((task, range));
+            }
+        }
+        let came_to_nothing = matches!(task.fate(), Fate::Failed | Fate::Lost);
+        let rest = Span::new(asked.start().max(task.born_at()), asked.end());
+        if let Some(rest) = rest.filter(|_| !came_to_nothing) {
+            for i in touched(&windows, rest) {
+                known[i].early.push((task, rest));
             }
         }
     }
-    let judge = |(window, (files, others)): (Window, (Vec<Candidate<'_>>, Vec<_>))| {
-        judge(window, &files, &others, expectation.due_at(&window), now, horizon)
-    };
-    let windows = windows.into_iter().zip(files.into_iter().zip(others)).map(judge).collect();
-    Assessed { windows, ignored }
+    let judge = |(window, known)| judge(window, &known, expectation.due_at(&window), now, horizon);
+    Assessed { windows: windows.into_iter().zip(known).map(judge).collect(), ignored }
 }
 
 /// The windows that share an instant with a range.
@@ -209,28 +235,32 @@ fn touched(windows: &[Window], range: Span) -> std::ops::Range<usize> {
     from..to.max(from)
 }
 
-fn judge(
-    window: Window,
-    files: &[Candidate<'_>],
-    others: &[(&TaskFacts, Fate, Span)],
-    due_at: Timestamp,
-    now: Timestamp,
-    horizon: &Horizon,
-) -> WindowState {
+fn judge(window: Window, known: &Known<'_>, due_at: Timestamp, now: Timestamp, horizon: &Horizon) -> WindowState {
+    let files = &known.files;
     let lacking = window.span.without(files.iter().map(|c| c.range));
     let counting = choose(window.span, files.to_vec());
     let differs =
         |other: &&Candidate<'_>| counting.iter().any(|c| c.range == other.range && c.file.sha256 != other.file.sha256);
     let superseded: Vec<Counts> = files.iter().filter(differs).map(Candidate::counts).collect();
-    let undelivered = undelivered(&lacking, others, horizon);
-    let of =
-        |is: fn(Fate) -> bool| -> Vec<Span> { undelivered.iter().filter(|u| is(u.fate)).map(|u| u.range).collect() };
-    // What is on its way, and what a retry may bring.
-    let uncovered = without(&lacking, &of(|fate| fate == Fate::Pending));
-    let to_mend = without(&uncovered, &of(|fate| matches!(fate, Fate::Abandoned(_))));
-    let lost: Vec<Span> = to_mend.iter().filter_map(|part| horizon.gone(*part, now)).collect();
-    let to_create: Vec<Span> = to_mend.iter().filter_map(|part| horizon.open(*part, now)).collect();
-    let failed = of(|fate| matches!(fate, Fate::Failed | Fate::Abandoned(_)));
+    let touches = |(_, range): &&(&TaskFacts, Span)| lacking.iter().any(|part| part.common(*range).is_some());
+    let others: Vec<_> = known.others.iter().filter(touches).collect();
+    let of = |is: &dyn Fn(&TaskFacts, Span) -> bool| -> Vec<Span> {
+        others.iter().filter(|(task, range)| is(task, *range)).map(|(_, range)| *range).collect()
+    };
+    // What may come, and what is likely to.
+    let may_come = of(&|task, _| matches!(task.fate(), Fate::Pending | Fate::Abandoned(_)));
+    let promises =
+        |task: &TaskFacts, range: Span| range.common(window.span).is_some_and(|part| horizon.promises(task, part, now));
+    let open = |parts: &[Span]| -> Vec<Span> { parts.iter().filter_map(|part| horizon.open(*part, now)).collect() };
+    let gone = without(&lacking, &may_come);
+    let lost: Vec<Span> = gone.iter().filter_map(|part| horizon.gone(*part, now)).collect();
+    let to_create = open(&without(&lacking, &of(&promises)));
+    let uncovered = without(&lacking, &of(&|task, range| task.fate() == Fate::Pending && promises(task, range)));
+    let failed = of(&|task, range| match task.fate() {
+        Fate::Failed | Fate::Abandoned(_) => true,
+        Fate::Pending => !promises(task, range),
+        Fate::Stored | Fate::Lost => false,
+    });
     let state = if lacking.is_empty() {
         if superseded.is_empty() { State::Archived } else { State::Restated }
     } else if !lost.is_empty() {
@@ -250,27 +280,30 @@ fn judge(
         due_at,
         counts: counting.iter().map(Candidate::counts).collect(),
         superseded,
-        export_by: to_create.first().map(|part| horizon.exported_until(part.start())),
-        deliver_by: undelivered.iter().filter_map(|u| u.leaves_listing_at).min(),
+        export_by: open(&lacking).first().map(|part| horizon.exported_until(part.start())),
+        deliver_by: others.iter().filter_map(|(task, _)| horizon.leaves_listing_at(task)).min(),
+        undelivered: others.iter().map(|(task, range)| undelivered(task, *range, horizon)).collect(),
+        early: known.early.iter().filter(touches).map(|(task, _)| early(task)).collect(),
+        is_fading: horizon.exported_until(window.span.start()) <= now,
         lacking,
         lost,
         to_create,
-        undelivered,
     }
 }
 
-/// The tasks that would cover some of what lacks.
-fn undelivered(lacking: &[Span], others: &[(&TaskFacts, Fate, Span)], horizon: &Horizon) -> Vec<Undelivered> {
-    let touches = |range: Span| lacking.iter().any(|part| part.common(range).is_some());
-    let undelivered = others.iter().filter(|(_, _, range)| touches(*range)).map(|(task, fate, range)| Undelivered {
+fn undelivered(task: &TaskFacts, range: Span, horizon: &Horizon) -> Undelivered {
+    Undelivered {
         task: task.id.clone(),
         status: task.status.as_str().to_owned(),
-        fate: *fate,
-        range: *range,
+        fate: task.fate(),
+        range,
         leaves_listing_at: horizon.leaves_listing_at(task),
         unlisted_at: task.unlisted_at,
-    });
-    undelivered.collect()
+    }
+}
+
+fn early(task: &TaskFacts) -> Early {
+    Early { task: task.id.clone(), created_at: task.born_at() }
 }
 
 /// The files that count for a window: one that covers all of it, or the fewest that do together.

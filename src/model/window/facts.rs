@@ -86,10 +86,26 @@ impl Fate {
 }
 
 impl TaskFacts {
-    /// The range, if it is one.
+    /// When it was created, as far as is known: not after it was first seen.
+    #[must_use]
+    pub fn born_at(&self) -> Timestamp {
+        self.created_at.unwrap_or(self.first_seen_at)
+    }
+
+    /// The range that was asked for, if it is one.
+    #[must_use]
+    pub fn asked(&self) -> Option<Span> {
+        self.range.and_then(|(start, end)| Span::listed(start, end))
+    }
+
+    /// What of its range a file of it can hold: nothing of what came about after the task was created.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
-        self.range.and_then(|(start, end)| Span::listed(start, end))
+        self.held(self.asked()?)
+    }
+
+    fn held(&self, asked: Span) -> Option<Span> {
+        Span::new(asked.start(), asked.end().min(self.born_at()))
     }
 
     /// How it stands with the file of its range. A stored file whose bytes are missing or damaged is in the queue again,
@@ -114,25 +130,23 @@ impl TaskFacts {
         }
     }
 
-    /// The files that count, each with the range that it was exported for: the newest has that of the task, earlier ones
-    /// may have had another, which their names tell.
+    /// The files that count, each with what it can hold: the newest has the range of the task, earlier ones may have had
+    /// another, which their names tell. Of an id that was issued anew the same bytes may be the file of both ranges.
     pub fn archived(&self) -> impl Iterator<Item = (&FileFacts, Span)> {
         let stored = self.download.is_some_and(|d| d.state == DownloadState::Stored);
         let reissued = self.download.is_some_and(|d| d.reissued);
         let newest = self.files.last().map(|file| file.revision);
-        self.files.iter().filter(move |_| stored).filter_map(move |file| {
-            let span = if Some(file.revision) == newest && !reissued {
-                self.span()
-            } else {
-                filename::range_of(&file.path).and_then(|(start, end)| Span::listed(start, end))
-            };
-            Some((file, span?))
+        self.files.iter().filter(move |_| stored).flat_map(move |file| {
+            let present = self.span().filter(|_| Some(file.revision) == newest && !reissued);
+            let named = filename::range_of(&file.path).and_then(|(start, end)| Span::listed(start, end));
+            let named = named.and_then(|asked| self.held(asked)).filter(|named| Some(*named) != present);
+            present.into_iter().chain(named).map(move |span| (file, span))
         })
     }
 
-    /// The order of age.
+    /// The order of age. Ids are numbers that grow: of the same second, the longer one is the newer.
     #[must_use]
-    pub fn age_key(&self) -> (Timestamp, &TaskId) {
-        (self.created_at.unwrap_or(self.first_seen_at), &self.id)
+    pub fn age_key(&self) -> (Timestamp, usize, &TaskId) {
+        (self.born_at(), self.id.as_str().len(), &self.id)
     }
 }

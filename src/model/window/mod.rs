@@ -14,8 +14,8 @@ mod summary;
 pub mod words;
 
 pub use self::{
-    assess::{Assessed, Counts, Ignored, State, Undelivered, WindowState, assess},
-    deadline::Horizon,
+    assess::{Assessed, Counts, Early, Ignored, State, Undelivered, WindowState, assess},
+    deadline::{EXPORT_MAX, Horizon},
     expectation::{DataType, Expectation, Kind, NamePattern, Window},
     facts::{DownloadFacts, Fate, FileFacts, TaskFacts},
     news::{News, news},

@@ -36,9 +36,10 @@ impl News {
 
 /// What is to be said of a window in this state, after `said` was the last that was. What is not due yet is no news. What
 /// is beyond reach is said once and left: only that it is archived after all is news then, not that a task which came at
-/// the last moment gives hope and takes it away again.
+/// the last moment gives hope and takes it away again. But if all of it can be exported still, nothing `is_fading`, the
+/// clock was wrong when that was said.
 #[must_use]
-pub fn news(said: Option<News>, state: State) -> Option<News> {
+pub fn news(said: Option<News>, state: State, is_fading: bool) -> Option<News> {
     let now = match state {
         State::Archived | State::Restated => News::Archived,
         State::Overdue => News::Overdue,
@@ -46,7 +47,7 @@ pub fn news(said: Option<News>, state: State) -> Option<News> {
         State::Pending | State::Missing | State::Failed => return None,
     };
     match (said, now) {
-        (Some(News::BeyondReach), News::Overdue) => None,
+        (Some(News::BeyondReach), News::Overdue) if is_fading => None,
         _ => (said != Some(now)).then_some(now),
     }
 }
@@ -59,7 +60,7 @@ mod tests {
     fn told(states: &[State]) -> Vec<News> {
         let mut said = Vec::new();
         for state in states {
-            said.extend(news(said.last().copied(), *state));
+            said.extend(news(said.last().copied(), *state, true));
         }
         said
     }
@@ -85,12 +86,20 @@ mod tests {
     #[test]
     fn a_state_that_was_said_is_no_news_and_every_word_is_read_back() {
         for state in State::ALL {
-            let first = news(None, state);
-            assert_eq!(first.and_then(|said| news(Some(said), state)), None, "{state:?}");
+            for is_fading in [true, false] {
+                let first = news(None, state, is_fading);
+                assert_eq!(first.and_then(|said| news(Some(said), state, is_fading)), None, "{state:?}");
+            }
         }
         for said in News::ALL {
             assert_eq!(News::from_word(said.as_str()), Some(said));
         }
         assert_eq!(News::from_word("missing"), None);
+    }
+
+    #[test]
+    fn what_was_called_beyond_reach_by_a_wrong_clock_is_overdue_again() {
+        assert_eq!(news(Some(News::BeyondReach), State::Overdue, false), Some(News::Overdue));
+        assert_eq!(news(Some(News::BeyondReach), State::Missing, false), None);
     }
 }

@@ -91,7 +91,7 @@ mod tests {
             files: Vec::new(),
         };
         let tasks = [
-            task("1", "2026-02-10T00:00:00Z", "2026-02-01T00:00:00Z", "2026-02-28T23:59:59Z"),
+            task("1", "2026-03-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-02-28T23:59:59Z"),
             task("2", "2026-02-20T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-31T23:59:59Z"),
         ];
         let now = at("2026-03-01T12:00:00Z");
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!((summary.total(), summary.count(State::Overdue), summary.count(State::Failed)), (14, 10, 0));
         assert_eq!(summary.overdue_since, Some(at("2025-05-02T00:00:00Z")));
         assert_eq!(summary.export_by, Some(at("2026-04-01T00:00:00Z")));
-        assert_eq!(summary.deliver_by, Some(at("2026-05-10T00:00:00Z")));
+        assert_eq!(summary.deliver_by, Some(at("2026-05-20T00:00:00Z")));
         assert_eq!(Summary::of([]), Summary::default());
     }
 }

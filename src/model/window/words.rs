@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     super::task::Export,
     assess::{Counts, State, Undelivered, WindowState},
+    deadline::EXPORT_MAX,
     expectation::DataType,
     facts::Fate,
     span::Span,
@@ -94,11 +95,11 @@ pub fn why(state: &WindowState) -> String {
             } else {
                 format!("no file covers {}", named(&state.lacking, |s| range(*s)))
             };
-            let tasks = if state.undelivered.is_empty() {
-                "no task is known".to_owned()
-            } else {
-                named(&state.undelivered, undelivered)
-            };
+            let early = state.early.iter().map(|early| {
+                format!("task {} was created on {} and has nothing later", early.task, second(early.created_at))
+            });
+            let tasks: Vec<String> = state.undelivered.iter().map(undelivered).chain(early).collect();
+            let tasks = if tasks.is_empty() { "no task is known".to_owned() } else { named(&tasks, String::clone) };
             let lost = if state.lost.is_empty() || state.lost == state.lacking {
                 String::new()
             } else {
@@ -122,7 +123,7 @@ pub struct Create {
     pub data: Option<&'static str>,
 }
 
-/// The exports that would fill what nothing is on its way for.
+/// The exports that would fill what nothing is on its way for, each no longer than the service takes.
 #[must_use]
 pub fn create(state: &WindowState, export: Export, data: Option<DataType>) -> Vec<Create> {
     let (action, data) = match export {
@@ -132,8 +133,19 @@ pub fn create(state: &WindowState, export: Export, data: Option<DataType>) -> Ve
     state
         .to_create
         .iter()
+        .flat_map(|span| pieces(*span))
         .map(|span| Create { action, start: second(span.start()), end: second(span.last_second()), data })
         .collect()
+}
+
+fn pieces(whole: Span) -> impl Iterator<Item = Span> {
+    let mut left = Some(whole);
+    std::iter::from_fn(move || {
+        let span = left?;
+        let end = span.start().checked_add(EXPORT_MAX).map_or(span.end(), |end| end.min(span.end()));
+        left = Span::new(end, span.end());
+        Span::new(span.start(), end)
+    })
 }
 
 /// What to do about a window that is not complete, one step each; empty when there is nothing to do but wait, or nothing
