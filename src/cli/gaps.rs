@@ -63,12 +63,13 @@ pub(super) fn report(expected: &[Expected], now: Timestamp) -> Vec<Vec<Piece>> {
     lines
 }
 
-/// Windows side by side of which the same is to be said, all of it without naming a task, are one gap.
+/// Windows side by side of which the same is to be said, which is without naming a task but one that came too early for all
+/// of them, are one gap.
 fn groups(windows: &[WindowState]) -> Vec<&[WindowState]> {
     let same = |a: &WindowState, b: &WindowState| {
         let bare = |w: &WindowState| w.undelivered.is_empty() && w.counts.is_empty();
         let is_whole = |w: &WindowState| w.lost == w.lacking;
-        a.state == b.state && bare(a) && bare(b) && is_whole(a) == is_whole(b)
+        a.state == b.state && bare(a) && bare(b) && is_whole(a) == is_whole(b) && a.early == b.early
     };
     windows.chunk_by(same).filter(|group| group.first().is_some_and(|w| !w.state.is_complete())).collect()
 }

@@ -40,7 +40,7 @@ fn beijing() -> TimeZone {
     TimeZone::fixed(jiff::tz::offset(8))
 }
 
-/// A task of whole days in Beijing.
+/// A task of whole days in Beijing, created when they were over.
 fn task(id: &str, status: &str, from: (i16, i8, i8), to: (i16, i8, i8)) -> TaskFacts {
     let midnight = |(year, month, day)| date(year, month, day).to_zoned(beijing()).unwrap().timestamp();
     let end = midnight(to) + SignedDuration::from_hours(24) - SignedDuration::from_secs(1);
@@ -48,7 +48,7 @@ fn task(id: &str, status: &str, from: (i16, i8, i8), to: (i16, i8, i8)) -> TaskF
         id: TaskId::parse(id).unwrap(),
         name: Some("traffic".to_owned()),
         status: Status::parse(status).unwrap(),
-        created_at: Some(at("2026-09-01T00:00:00Z")),
+        created_at: Some(at("2026-09-01T00:00:00Z").max(end + SignedDuration::from_secs(1))),
         first_seen_at: now(),
         range: Some((midnight(from), end)),
         unlisted_at: None,
@@ -57,10 +57,15 @@ fn task(id: &str, status: &str, from: (i16, i8, i8), to: (i16, i8, i8)) -> TaskF
     }
 }
 
+fn range_name(task: &TaskFacts) -> String {
+    let (start, end) = task.range.unwrap();
+    format!("{}_{}", start.strftime("%Y%m%dT%H%M%SZ"), end.strftime("%Y%m%dT%H%M%SZ"))
+}
+
 fn stored(shas: &[&str], task: TaskFacts) -> TaskFacts {
     let files = shas.iter().zip(1..).map(|(sha, revision)| FileFacts {
         revision,
-        path: format!("main/usage-detail/20260531T160000Z_20260630T155959Z_{}.csv", task.id),
+        path: format!("main/usage-detail/{}_{}.csv", range_name(&task), task.id),
         sha256: (*sha).to_owned(),
     });
     let download = Some(DownloadFacts { state: DownloadState::Stored, reason: None, reissued: false });
@@ -74,7 +79,7 @@ fn months() -> Vec<TaskFacts> {
         stored(&["b"], task("2", "success", (2025, 6, 1), (2026, 5, 31))),
         stored(&["c", "d"], task("3", "success", (2026, 6, 1), (2026, 6, 30))),
         TaskFacts { download: Some(abandoned), ..task("4", "success", (2026, 7, 1), (2026, 7, 31)) },
-        task("5", "created", (2026, 8, 1), (2026, 8, 31)),
+        TaskFacts { created_at: Some(at("2026-09-09T08:00:00Z")), ..task("5", "created", (2026, 8, 1), (2026, 8, 31)) },
     ]
 }
 

@@ -15,7 +15,7 @@ pub(in crate::cli) fn now() -> Timestamp {
     "2026-09-10T00:00:00Z".parse().unwrap()
 }
 
-/// A task of the days from `from` to `to`, in Beijing, of 2026.
+/// A task of the days from `from` to `to`, in Beijing, of 2026, created when they were over.
 fn task(id: &str, status: &str, from: (i8, i8), to: (i8, i8)) -> TaskFacts {
     let zone = TimeZone::fixed(jiff::tz::offset(8));
     let midnight = |(month, day)| date(2026, month, day).to_zoned(zone.clone()).unwrap().timestamp();
@@ -24,7 +24,7 @@ fn task(id: &str, status: &str, from: (i8, i8), to: (i8, i8)) -> TaskFacts {
         id: TaskId::parse(id).unwrap(),
         name: Some("traffic".to_owned()),
         status: Status::parse(status).unwrap(),
-        created_at: Some("2026-09-01T00:00:00Z".parse().unwrap()),
+        created_at: Some("2026-09-01T00:00:00Z".parse::<Timestamp>().unwrap().max(end + SignedDuration::from_secs(1))),
         first_seen_at: now(),
         range: Some((midnight(from), end)),
         unlisted_at: None,
@@ -34,9 +34,11 @@ fn task(id: &str, status: &str, from: (i8, i8), to: (i8, i8)) -> TaskFacts {
 }
 
 fn with(state: DownloadState, shas: &[&str], task: TaskFacts) -> TaskFacts {
+    let (start, end) = task.range.unwrap();
+    let range = format!("{}_{}", start.strftime("%Y%m%dT%H%M%SZ"), end.strftime("%Y%m%dT%H%M%SZ"));
     let files = shas.iter().enumerate().map(|(i, sha)| FileFacts {
         revision: u32::try_from(i).unwrap() + 1,
-        path: format!("main/usage-detail/20260531T160000Z_20260630T155959Z_{}.csv", task.id),
+        path: format!("main/usage-detail/{range}_{}.csv", task.id),
         sha256: (*sha).to_owned(),
     });
     let download = Some(DownloadFacts { state, reason: Some(Reason::Gone), reissued: false });
