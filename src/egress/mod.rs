@@ -269,6 +269,10 @@ mod tests {
     use crate::config;
 
     fn downloads(networks: &[&str]) -> Downloads {
+        by_endpoint(networks, false)
+    }
+
+    fn by_endpoint(networks: &[&str], internal_endpoint: bool) -> Downloads {
         let config = config::Download {
             concurrency: 1,
             max_attempts: 1,
@@ -279,7 +283,7 @@ mod tests {
             allowed_networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
             allow_http: true,
             proxy: config::Proxy::default(),
-            internal_endpoint: false,
+            internal_endpoint,
         };
         Downloads::new(Policy::new(&config), &Surroundings::Loopback).unwrap()
     }
@@ -308,6 +312,17 @@ mod tests {
         assert!(refusal(&error).is_none());
         let text = describe(error).to_string();
         assert!(!text.contains("MARK") && text.contains("refused"), "{text}");
+    }
+
+    #[test]
+    fn people_are_told_which_host_is_asked_and_by_which_policy() {
+        let link = Url::parse("https://bucket.oss-cn-hangzhou.aliyuncs.com/x?Signature=MARK").unwrap();
+        assert_eq!(downloads(&[]).asked_host(&link), "bucket.oss-cn-hangzhou.aliyuncs.com");
+        assert_eq!(
+            by_endpoint(&[], true).asked_host(&link),
+            "bucket.oss-cn-hangzhou-internal.aliyuncs.com (download.internal_endpoint)"
+        );
+        assert!(format!("{:?}", downloads(&[])).starts_with("Downloads { policy: Policy { "));
     }
 
     #[test]

@@ -187,10 +187,42 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_authorities_is_read_up_to_its_largest_size_and_not_beyond() {
+        crate::egress::install_crypto();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        let mut text = fs::read(fixture("ca.pem")).unwrap();
+        text.resize(usize::try_from(FILE_MAX_BYTES).unwrap(), b'\n');
+        fs::write(&file, &text).unwrap();
+        let authorities = Authorities::load(&file).unwrap();
+        assert_eq!(authorities.certificates().unwrap().len(), 1);
+        text.push(b'\n');
+        fs::write(&file, text).unwrap();
+        assert!(Authorities::load(&file).unwrap_err().to_string().contains("it has more than 4194304 bytes"));
+    }
+
+    #[test]
+    fn a_login_is_another_when_either_of_its_parts_is() {
+        let login = |user: &str, password: &str| Login { user: user.to_owned(), password: password.to_owned().into() };
+        assert!(login("a", "b") == login("a", "b"));
+        for other in [login("a", "c"), login("c", "b"), login("c", "c")] {
+            assert!(login("a", "b") != other);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_configured_proxy_is_one_that_is_not_judged() {
+        let via = Via::Proxy { url: Url::parse("http://proxy.example.com:3128").unwrap(), login: None };
+        assert!(via.hosts().contains("proxy.example.com"));
+        assert!(!Via::Direct.hosts().contains("proxy.example.com"));
+    }
+
+    #[test]
     fn a_login_is_not_shown() {
         let login = Login { user: "MARK".to_owned(), password: "MARK".to_owned().into() };
         let via = Via::Proxy { url: Url::parse("http://proxy:3128").unwrap(), login: Some(login) };
-        assert!(!format!("{via:?}").contains("MARK"));
+        let shown = format!("{via:?}");
+        assert!(shown.contains("Login([redacted])") && !shown.contains("MARK"), "{shown}");
         assert_eq!(via.proxy_of(&Url::parse("https://x").unwrap()).as_deref(), Some("http://proxy:3128"));
     }
 }
