@@ -1,6 +1,6 @@
 //! Whether every window that is expected is there: what is configured and what the store knows, held against each other.
 //!
-//! The one way to ask: commands, metrics, log lines and the status page all go through [`read`], so that they say the same.
+//! The one way to ask: commands, metrics, log lines and the status page all go through [`Reading`], so that they say the same.
 
 mod tell;
 
@@ -30,32 +30,61 @@ pub struct Expected {
     pub assessed: Assessed,
 }
 
-/// Every expectation, in the order of the configuration. Each listing is read once, whatever is expected of it.
+/// Reads what is expected, a listing at a time. What is known of one is forgotten before the next is read: there may be many,
+/// with many tasks and many windows.
+pub struct Reading<'a> {
+    store: &'a Store,
+    now: Timestamp,
+    listings: std::vec::IntoIter<(ListingKey, Vec<&'a Expectation>)>,
+}
+
+impl<'a> Reading<'a> {
+    /// Of all that is expected.
+    #[must_use]
+    pub fn new(store: &'a Store, config: &'a Config, now: Timestamp) -> Self {
+        let mut listings: Vec<(ListingKey, Vec<&Expectation>)> = Vec::new();
+        for account in &config.accounts {
+            let of_account = listings.len();
+            for expectation in &account.expect {
+                let listing = ListingKey { account: account.name.clone(), export: expectation.export };
+                match listings[of_account..].iter_mut().find(|(known, _)| *known == listing) {
+                    Some((_, expectations)) => expectations.push(expectation),
+                    None => listings.push((listing, vec![expectation])),
+                }
+            }
+        }
+        Self { store, now, listings: listings.into_iter() }
+    }
+
+    /// What is expected of the next listing; nothing after the last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next(&mut self) -> Result<Option<Vec<Expected>>, StoreError> {
+        let Some((listing, expectations)) = self.listings.next() else { return Ok(None) };
+        let begins = expectations.iter().map(|e| e.begins_at().unwrap_or(Timestamp::MIN));
+        let since = begins.min().unwrap_or(Timestamp::MIN);
+        let tasks = self.store.window_facts(&listing, since).await?;
+        let expected = expectations.into_iter().map(|expectation| Expected {
+            listing: listing.clone(),
+            expectation: expectation.clone(),
+            assessed: assess(expectation, &tasks, self.now, &Horizon::DOCUMENTED),
+        });
+        Ok(Some(expected.collect()))
+    }
+}
+
+/// All of it at once.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn read(store: &Store, config: &Config, now: Timestamp) -> Result<Vec<Expected>, StoreError> {
-    let expectations = config.accounts.iter().flat_map(|account| {
-        let of = |export| ListingKey { account: account.name.clone(), export };
-        account.expect.iter().map(move |expectation| (of(expectation.export), expectation))
-    });
-    let mut of: BTreeMap<ListingKey, Vec<(usize, &Expectation)>> = BTreeMap::new();
-    for (place, (listing, expectation)) in expectations.enumerate() {
-        of.entry(listing).or_default().push((place, expectation));
-    }
+    let mut reading = Reading::new(store, config, now);
     let mut all = Vec::new();
-    for (listing, expectations) in of {
-        let begins = expectations.iter().map(|(_, e)| e.begins_at().unwrap_or(Timestamp::MIN));
-        let since = begins.min().unwrap_or(Timestamp::MIN);
-        // What is known of one listing is forgotten before the next is read: there may be many, with many tasks.
-        let tasks = store.window_facts(&listing, since).await?;
-        all.extend(expectations.into_iter().map(|(place, expectation)| {
-            let assessed = assess(expectation, &tasks, now, &Horizon::DOCUMENTED);
-            (place, Expected { listing: listing.clone(), expectation: expectation.clone(), assessed })
-        }));
+    while let Some(expected) = reading.next().await? {
+        all.extend(expected);
     }
-    all.sort_by_key(|(place, _)| *place);
-    Ok(all.into_iter().map(|(_, expected)| expected).collect())
+    Ok(all)
 }
 
 /// The windows of each listing of which any are expected, in a few numbers.

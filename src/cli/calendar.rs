@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock,
-    completeness::{self, Expected},
+    completeness::{Expected, Reading},
     config::Config,
     model::window::{Kind, State, Summary, WindowState, words},
     store::Store,
@@ -37,20 +37,26 @@ pub(crate) async fn run(config: &Config, args: &CalendarArgs) -> Result<(), Fail
         None => a_year_before(now.to_zoned(jiff::tz::TimeZone::UTC).date()),
     };
     let store = Store::open_read_only(&config.storage.state_dir).await?;
-    let mut expected = completeness::read(&store, &config, now).await?;
-    for expected in &mut expected {
-        expected.assessed.windows.retain(|w| w.window.date >= since);
-    }
+    let mut reading = Reading::new(&store, &config, now);
     let mut out = Out::new();
-    if args.json {
-        for (expected, window) in windows::all(&expected) {
-            out.json(&WindowJson::new(expected, window))?;
+    let width = out.screen().width.unwrap_or(WIDTH);
+    let mut is_empty = true;
+    while let Some(listing) = reading.next().await? {
+        for mut expected in listing {
+            is_empty = false;
+            expected.assessed.windows.retain(|w| w.window.date >= since);
+            if args.json {
+                for window in &expected.assessed.windows {
+                    out.json(&WindowJson::new(&expected, window))?;
+                }
+            } else {
+                picture(&expected, width).iter().try_for_each(|line| out.pieces(line))?;
+            }
         }
-    } else {
-        let width = out.screen().width.unwrap_or(WIDTH);
-        for line in picture(&expected, width) {
-            out.pieces(&line)?;
-        }
+    }
+    if !args.json {
+        let end = if is_empty { vec![vec![Piece::plain(windows::NOTHING_EXPECTED)]] } else { legend(width) };
+        end.iter().try_for_each(|line| out.pieces(line))?;
     }
     store.close_beside().await;
     out.finish()
@@ -74,22 +80,17 @@ pub(super) const fn shape(state: State) -> char {
     }
 }
 
-pub(super) fn picture(expected: &[Expected], width: usize) -> Vec<Vec<Piece>> {
-    if expected.is_empty() {
-        return vec![vec![Piece::plain(windows::NOTHING_EXPECTED)]];
+/// The windows of an expectation.
+pub(super) fn picture(expected: &Expected, width: usize) -> Vec<Vec<Piece>> {
+    let windows = &expected.assessed.windows;
+    let kind = expected.expectation.kind;
+    let title = windows::title(expected, Some(kind));
+    let head = format!("{}: {}", title.trim_end(), windows::counts(&Summary::of(windows)));
+    let mut lines = vec![vec![Piece::plain(head)]];
+    if !windows.is_empty() {
+        lines.extend(rows(kind, windows, width));
     }
-    let mut lines = Vec::new();
-    for expected in expected {
-        let windows = &expected.assessed.windows;
-        let kind = expected.expectation.kind;
-        let title = windows::title(expected, Some(kind));
-        lines.push(vec![Piece::plain(format!("{}: {}", title.trim_end(), windows::counts(&Summary::of(windows))))]);
-        if !windows.is_empty() {
-            lines.extend(rows(kind, windows, width));
-        }
-        lines.push(Vec::new());
-    }
-    lines.extend(legend(width));
+    lines.push(Vec::new());
     lines
 }
 

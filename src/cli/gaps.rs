@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock,
-    completeness::{self, Expected},
+    completeness::{Expected, Reading},
     config::Config,
     model::window::{EXPORT_MAX, Kind, State, Summary, WindowState, words},
     store::Store,
@@ -23,44 +23,61 @@ pub(crate) async fn run(config: &Config, args: &GapsArgs) -> Result<(), Failure>
     let config = windows::chosen(config, args.account.as_deref(), args.export)?;
     let store = Store::open_read_only(&config.storage.state_dir).await?;
     let now = clock::now();
-    let expected = completeness::read(&store, &config, now).await?;
-    let mut out = Out::new();
-    if args.json {
-        for (expected, window) in windows::all(&expected).filter(|(_, window)| !window.state.is_complete()) {
-            out.json(&WindowJson::new(expected, window))?;
+    let mut reading = Reading::new(&store, &config, now);
+    let (mut out, mut total) = (Out::new(), Total::default());
+    while let Some(listing) = reading.next().await? {
+        for expected in &listing {
+            total.add(expected);
+            if args.json {
+                for window in expected.assessed.windows.iter().filter(|window| !window.state.is_complete()) {
+                    out.json(&WindowJson::new(expected, window))?;
+                }
+            } else {
+                lines(expected, now).iter().try_for_each(|line| out.pieces(line))?;
+            }
         }
-    } else {
-        for line in report(&expected, now) {
-            out.pieces(&line)?;
-        }
+    }
+    if !args.json {
+        out.pieces(&total.line())?;
     }
     store.close_beside().await;
     out.finish()?;
-    let overdue = windows::all(&expected).any(|(_, window)| window.state == State::Overdue);
-    if overdue { Err(Failure::silent()) } else { Ok(()) }
+    if total.summary.count(State::Overdue) > 0 { Err(Failure::silent()) } else { Ok(()) }
 }
 
-/// What people read.
-pub(super) fn report(expected: &[Expected], now: Timestamp) -> Vec<Vec<Piece>> {
-    if expected.is_empty() {
-        return vec![vec![Piece::plain(windows::NOTHING_EXPECTED)]];
+/// What people read of an expectation.
+pub(super) fn lines(expected: &Expected, now: Timestamp) -> Vec<Vec<Piece>> {
+    let groups = groups(&expected.assessed.windows);
+    let gaps = groups.into_iter().flat_map(|group| gap(expected, group, now));
+    let notes = expected.assessed.ignored.iter().map(|ignored| {
+        let what = if ignored.has_range { "a range that is none" } else { "no range" };
+        let task = &ignored.task;
+        vec![Piece::plain(format!("note: task {}/{task} has {what} and counts for nothing", expected.listing))]
+    });
+    gaps.chain(notes).collect()
+}
+
+/// How many windows there are of each state, in all.
+#[derive(Default)]
+pub(super) struct Total {
+    expectations: u64,
+    summary: Summary,
+}
+
+impl Total {
+    pub(super) fn add(&mut self, expected: &Expected) {
+        self.expectations += 1;
+        expected.assessed.windows.iter().for_each(|window| self.summary.add(window));
     }
-    let mut lines = Vec::new();
-    for expected in expected {
-        for group in groups(&expected.assessed.windows) {
-            lines.extend(gap(expected, group, now));
+
+    /// The last line.
+    pub(super) fn line(&self) -> Vec<Piece> {
+        if self.expectations == 0 {
+            return vec![Piece::plain(windows::NOTHING_EXPECTED)];
         }
-        for ignored in &expected.assessed.ignored {
-            let what = if ignored.has_range { "a range that is none" } else { "no range" };
-            let task = &ignored.task;
-            lines.push(vec![Piece::plain(format!(
-                "note: task {}/{task} has {what} and counts for nothing",
-                expected.listing
-            ))]);
-        }
+        let total = count(self.summary.total(), "window");
+        vec![Piece::plain(format!("{total}: {}", windows::counts(&self.summary)))]
     }
-    lines.push(vec![Piece::plain(summary(expected))]);
-    lines
 }
 
 /// Windows side by side of which the same is to be said, which is without naming a task but one that came too early for all
@@ -113,12 +130,6 @@ fn merged(group: &[WindowState], kind: Kind) -> Vec<WindowState> {
         }
     }
     merged
-}
-
-/// How many there are of each state.
-fn summary(expected: &[Expected]) -> String {
-    let summary = Summary::of(windows::all(expected).map(|(_, window)| window));
-    format!("{}: {}", count(summary.total(), "window"), windows::counts(&summary))
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use super::{
     windows,
 };
 use crate::{
-    assembly, clock, completeness,
+    assembly, clock,
+    completeness::Reading,
     config::Config,
     model::{
         age::age,
@@ -94,8 +95,10 @@ pub(super) async fn gather(
         Instance::Stopped | Instance::Unknown(_) => None,
     };
     let given: Vec<Given> = given.into_iter().filter(|g| configured.contains(&g.listing)).collect();
-    let expected = completeness::read(store, config, now).await?;
-    let lacking = windows::all(&expected).filter(|(_, window)| window.state == State::Overdue).count() as u64;
+    let (mut reading, mut lacking) = (Reading::new(store, config, now), 0);
+    while let Some(listing) = reading.next().await? {
+        lacking += windows::all(&listing).filter(|(_, window)| window.state == State::Overdue).count() as u64;
+    }
     let concerns = judge(config, &rows, &disks, counts(&given, lacking), running_for, now);
     let attempting = store.attempting(NAMED_MAX).await?;
     Ok(Report {

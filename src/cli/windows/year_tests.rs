@@ -257,8 +257,10 @@ fn of_json(expected: &[Expected]) -> States {
 
 /// What people read of `gaps`: every window of every line, and the numbers at its end.
 fn of_gaps(expected: &[Expected], now: Timestamp) -> (States, String) {
-    let mut lines = texts(&gaps::report(expected, now));
-    let summary = lines.pop().unwrap();
+    let lines: Vec<_> = expected.iter().flat_map(|expected| texts(&gaps::lines(expected, now))).collect();
+    let mut total = gaps::Total::default();
+    expected.iter().for_each(|expected| total.add(expected));
+    let summary = texts(&[total.line()]).remove(0);
     let mut read = States::new();
     for line in lines.iter().filter(|line| !line.starts_with(' ') && !line.starts_with("note: ")) {
         let (word, rest) = line.split_once(": ").unwrap();
@@ -284,7 +286,7 @@ fn of_gaps(expected: &[Expected], now: Timestamp) -> (States, String) {
 fn of_calendar(expected: &[Expected]) -> States {
     let mut read = States::new();
     let mut account = String::new();
-    for line in texts(&calendar::picture(expected, 80)) {
+    for line in expected.iter().flat_map(|expected| texts(&calendar::picture(expected, 80))) {
         let Some(row) = line.strip_prefix("  ").filter(|row| row.starts_with('2')) else {
             if let Some((name, _)) = line.split_once("/usage-detail ") {
                 account = name.to_owned();
