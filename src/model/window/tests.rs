@@ -53,7 +53,7 @@ fn download(state: DownloadState) -> Option<DownloadFacts> {
 }
 
 /// August, whose download was given up.
-fn given_up(reason: Reason) -> TaskFacts {
+fn given_up_for(reason: Reason) -> TaskFacts {
     let download = DownloadFacts { state: DownloadState::Abandoned, reason: Some(reason), reissued: false };
     TaskFacts { download: Some(download), ..task("3", "success", AUGUST) }
 }
@@ -214,6 +214,14 @@ fn before_it_is_due_a_window_is_pending_failed_or_missing() {
     assert_eq!(state(&[TaskFacts { download: download(DownloadState::Active), ..created.clone() }]), State::Pending);
     assert_eq!(state(std::slice::from_ref(&failed)), State::Failed);
     assert_eq!(state(std::slice::from_ref(&given_up)), State::Failed);
+    assert_eq!(
+        state(&[given_up_for(Reason::Network)]),
+        State::Failed,
+        "a retry may bring it, but nobody retries by itself"
+    );
+    let stuck = TaskFacts { created_at: Some(at("2026-08-31T16:00:00Z")), ..created.clone() };
+    assert_eq!(state(std::slice::from_ref(&stuck)), State::Pending);
+    assert_eq!(august(&[stuck], "2026-09-02T16:00:00Z").state, State::Failed, "after two days");
     assert_eq!(state(&[failed.clone(), created.clone()]), State::Pending, "another is on its way");
     assert_eq!(state(&[failed, stored("4", AUGUST, "a"), given_up]), State::Archived, "a later success");
     assert_eq!(state(std::slice::from_ref(&unlisted)), State::Missing);
@@ -238,9 +246,9 @@ fn from_when_it_is_due_on_a_window_that_lacks_anything_is_overdue() {
     assert_eq!(august(&created, &before).to_create, [], "nothing has to be created while a task is under way");
     assert_eq!(august(&created, &soon.to_string()).to_create.len(), 1, "which does not take days");
     assert_eq!(august(&[task("1", "success", AUGUST)], LATE).to_create, [], "its file can still be fetched");
-    assert_eq!(august(&[given_up(Reason::Network)], LATE).to_create, [], "nor while a retry may bring it");
+    assert_eq!(august(&[given_up_for(Reason::Network)], LATE).to_create, [], "nor while a retry may bring it");
     for reason in [Reason::Gone, Reason::NoLink, Reason::NotAnExport] {
-        assert_eq!(august(&[given_up(reason)], LATE).to_create.len(), 1, "there is nothing to fetch: {reason}");
+        assert_eq!(august(&[given_up_for(reason)], LATE).to_create.len(), 1, "there is nothing to fetch: {reason}");
     }
     assert_eq!(august(&[task("2", "failed", AUGUST)], LATE).to_create.len(), 1);
 }
@@ -272,7 +280,7 @@ fn a_file_has_nothing_of_what_came_about_after_its_task_was_created() {
 #[test]
 fn what_can_still_be_exported_is_not_left_to_a_download_that_may_fail_too_late() {
     // The task leaves the listing after August fades.
-    let late = TaskFacts { created_at: Some(at("2027-07-01T00:00:00Z")), ..given_up(Reason::Network) };
+    let late = TaskFacts { created_at: Some(at("2027-07-01T00:00:00Z")), ..given_up_for(Reason::Network) };
     let state = august(std::slice::from_ref(&late), "2027-07-25T00:00:00Z");
     assert_eq!((state.state, state.to_create.len()), (State::Overdue, 1));
     assert_eq!(state.export_by, Some(at("2027-07-31T16:00:00Z")));
@@ -291,6 +299,7 @@ fn until_when_a_window_can_be_had_is_when_it_begins_to_fade() {
     assert_eq!(by, at("2027-07-31T18:00:00Z"));
     assert_eq!(state(by).state, State::Overdue);
     let after = state(by + SignedDuration::from_secs(1));
+    assert!(!state(at(LATE)).is_fading && !state(by - SignedDuration::from_secs(1)).is_fading && after.is_fading);
     assert_eq!((after.state, after.lost.len()), (State::BeyondReach, 1));
 }
 
@@ -363,7 +372,8 @@ fn a_task_without_a_range_counts_for_nothing_and_is_said() {
 fn why_and_what_to_do_are_said_in_words() {
     let half = stored("1", (AUGUST.0, "2026-08-14T15:59:59Z"), "a");
     let failed = task("2", "failed", AUGUST);
-    let given_up = TaskFacts { range: Some((at("2026-08-29T16:00:00Z"), at(AUGUST.1))), ..given_up(Reason::Network) };
+    let given_up =
+        TaskFacts { range: Some((at("2026-08-29T16:00:00Z"), at(AUGUST.1))), ..given_up_for(Reason::Network) };
     let gone = TaskFacts { unlisted_at: Some(at(LATE)), ..task("4", "created", AUGUST) };
     let pending = TaskFacts {
         created_at: Some(at("2026-09-09T00:00:00Z")),
