@@ -113,7 +113,9 @@ pub fn page(body: &[u8]) -> Result<Page, AnswerError> {
 /// The body as text: without a byte order mark, and bytes that are no UTF-8 replaced, since one of them must not cost
 /// the page.
 pub(super) fn text(body: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // Nearly always it is; the check of the whole takes a tenth of what the other takes, character by character.
+    std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), std::borrow::Cow::Borrowed)
 }
 
 /// Whether the text is XML or HTML rather than JSON.
