@@ -6,6 +6,8 @@
 
 #[path = "house/source.rs"]
 mod source;
+#[path = "house/statements.rs"]
+mod statements;
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -61,7 +61,7 @@ impl Store {
     pub async fn has_linked(&self, listings: &[ListingKey]) -> Result<bool, StoreError> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM json_each(?1) AS j
-                CROSS JOIN downloads AS d
+                CROSS JOIN downloads AS d INDEXED BY downloads_waiting
                 WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
                     AND d.link IS NOT NULL)",
         )
@@ -118,7 +118,7 @@ impl Store {
     /// When the database fails.
     pub async fn make_due(&self, listings: &[ListingKey]) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE downloads SET not_before = NULL, failures = 0, attempt = 0
+            "UPDATE downloads INDEXED BY downloads_waiting SET not_before = NULL, failures = 0, attempt = 0
              WHERE (state = 'pending' OR recheck = 1) AND active_since IS NULL
                 AND (account, export) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))",
         )
@@ -129,16 +129,17 @@ impl Store {
         Ok(())
     }
 
-    /// Counts the tasks of these listings that are listed as success and not stored.
+    /// Counts the tasks of these listings that are listed as success and not stored. Each has its row in the queue.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn undelivered(&self, listings: &[ListingKey]) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM json_each(?1) AS j
-             CROSS JOIN tasks AS t ON t.account = j.value ->> 0 AND t.export = j.value ->> 1
-             LEFT JOIN downloads AS d ON d.account = t.account AND d.export = t.export AND d.task_id = t.task_id
-             WHERE t.status = 'success' AND t.unlisted_at IS NULL AND d.state IS NOT 'stored'",
+             CROSS JOIN downloads AS d INDEXED BY downloads_undelivered
+             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+             WHERE d.state <> 'stored' AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
+                AND t.status = 'success' AND t.unlisted_at IS NULL",
         )
         .bind(json(&pairs(listings)))
         .fetch_one(&self.readers)
