@@ -101,7 +101,8 @@ impl Store {
         }))
     }
 
-    /// Notes that a quick poll succeeded, and whether it left more to be read than it reads.
+    /// Notes that a quick poll succeeded, and whether it left more to be read than it reads. Only that has to outlive a power
+    /// cut: the rest is what the next poll finds as well, and a flush would be all that a poll without news costs the disk.
     ///
     /// # Errors
     /// When the database fails.
@@ -112,6 +113,11 @@ impl Store {
         sweep_due: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let failed = || self.sql("record a poll");
+        let mut writer = self.writer.acquire().await.map_err(failed())?;
+        if !sweep_due {
+            self.unhurried.begin(&mut writer).await.map_err(failed())?;
+        }
         sqlx::query(
             "UPDATE listings SET total = COALESCE(?3, total), last_poll_at = ?4, sweep_due = ?5, error = NULL
              WHERE account = ?1 AND export = ?2",
@@ -121,9 +127,9 @@ impl Store {
         .bind(total.map(signed))
         .bind(rfc3339(now))
         .bind(sweep_due)
-        .execute(&self.writer)
+        .execute(&mut *writer)
         .await
-        .map_err(self.sql("record a poll"))?;
+        .map_err(failed())?;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod probe;
 mod publish;
 mod said;
 mod together;
+mod unhurried;
 mod waiting;
 mod windows;
 
@@ -25,7 +26,6 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 use sqlx::SqlitePool;
 
-use self::together::Steps;
 pub use self::{
     downloads::{Charged, Claim, Ended, Failure, Job},
     inspect::{AttemptRow, FileRow, RecentRow, TaskFilter, TaskRow, TransitionRow},
@@ -39,6 +39,7 @@ pub use self::{
     said::{Said, WindowKey},
     waiting::Waiting,
 };
+use self::{together::Steps, unhurried::Unhurried};
 use crate::{clock, model::task::ParseError};
 
 /// The database, open. Clones share its connections.
@@ -48,6 +49,8 @@ pub struct Store {
     writer: SqlitePool,
     /// What waits for it, to be done in one transaction.
     steps: Steps,
+    /// Whether it waits for the disk.
+    unhurried: Unhurried,
     readers: SqlitePool,
     path: PathBuf,
     /// Which file that was when it was opened.

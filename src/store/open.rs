@@ -15,7 +15,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{FileId, Store, together::Steps};
+use super::{FileId, Store, together::Steps, unhurried::Unhurried};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -134,11 +134,12 @@ impl Store {
             .pragma("cache_size", "-2048")
             .disable_statement_logging();
         let refused = |e: sqlx::Error| broken(&path, &e);
-        let writer = lasting(1).min_connections(1).connect_with(options.clone()).await.map_err(refused)?;
+        let unhurried = Unhurried::default();
+        let writer = pool_of_writers(&unhurried, options.clone()).await.map_err(refused)?;
         MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
         let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
-        Ok(Self { writer, steps: Steps::default(), readers, path, file })
+        Ok(Self { writer, steps: Steps::default(), unhurried, readers, path, file })
     }
 
     /// Opens it for reading only: never writes, works beside a daemon and without permission to write.
@@ -154,7 +155,8 @@ impl Store {
         inspect_with(&mut first, &path, size).await?;
         drop(first);
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
-        Ok(Self { writer: readers.clone(), steps: Steps::default(), readers, path, file })
+        let (steps, unhurried) = (Steps::default(), Unhurried::default());
+        Ok(Self { writer: readers.clone(), steps, unhurried, readers, path, file })
     }
 
     /// Closes it so that a reader without write permission can open it: the log is written back and the file leaves
@@ -216,6 +218,21 @@ fn lasting(connections_max: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+}
+
+/// One, that commits as it was opened to whoever takes it.
+async fn pool_of_writers(unhurried: &Unhurried, options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let unhurried = unhurried.clone();
+    let pool = lasting(1).min_connections(1).before_acquire(move |connection, _| {
+        let unhurried = unhurried.clone();
+        Box::pin(async move {
+            if connection.is_in_transaction() {
+                return Ok(false);
+            }
+            unhurried.end(connection).await.map(|()| true)
+        })
+    });
+    pool.connect_with(options).await
 }
 
 async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
