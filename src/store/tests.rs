@@ -4,6 +4,7 @@ mod look;
 mod opening;
 mod outstanding;
 mod queue;
+mod written;
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 

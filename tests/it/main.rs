@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod credentials;

@@ -15,4 +15,4 @@ mod order;
 #[cfg(target_arch = "x86_64")]
 mod random;
 #[cfg(target_arch = "x86_64")]
-mod tracer;
+pub mod tracer;

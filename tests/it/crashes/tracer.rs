@@ -77,6 +77,11 @@ impl Call {
         Some(Point { call, path: below?.join(" > ") })
     }
 
+    /// The file that it reads from at a place, as SQLite does, if it does.
+    pub fn read(&self) -> Option<PathBuf> {
+        (self.number() == libc::SYS_pread64).then(|| self.fd(self.regs.rdi)).flatten()
+    }
+
     /// What it writes to standard error, if it does.
     pub fn said(&self) -> Option<String> {
         (self.number() == libc::SYS_write && self.regs.rdi == 2).then(|| self.text())
