@@ -1,4 +1,5 @@
-//! Flushes of folders: those who want one at the same moment share it.
+//! Flushes of folders: those who want one at the same moment share it. A flush takes 0.2 ms where disks are fast, and ten or
+//! more where they are not; the flush of each file's own bytes cannot be shared, but several are under way side by side.
 
 use std::{
     collections::HashMap,
