@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::{Store, StoreError, text};
 use crate::model::{
@@ -79,14 +79,16 @@ impl Store {
     /// # Errors
     /// When the database fails, or holds what this program does not write.
     pub async fn window_facts(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<TaskFacts>, StoreError> {
-        let mut revisions = self.revisions(listing).await?;
+        // One transaction, which sees one state of the database: between two, a task could get another revision.
         let failed = || self.sql("read the tasks of a listing with their files");
+        let mut tx = self.readers.begin_with("BEGIN DEFERRED").await.map_err(failed())?;
+        let mut revisions = self.revisions(&mut tx, listing).await?;
         let mut pages = sqlx::query(TASKS)
             .bind(listing.account.as_str())
             .bind(listing.export.as_str())
             .bind(text(Some(since)))
             .bind(PAGE - 1)
-            .fetch(&self.readers);
+            .fetch(&mut *tx);
         let mut facts = Vec::new();
         while let Some(page) = pages.try_next().await.map_err(failed())? {
             let page: &str = page.try_get(0).map_err(failed())?;
@@ -96,14 +98,20 @@ impl Store {
                 facts.push(self.facts(row, known)?);
             }
         }
+        drop(pages);
+        tx.rollback().await.map_err(failed())?;
         Ok(facts)
     }
 
-    async fn revisions(&self, listing: &ListingKey) -> Result<BTreeMap<String, Vec<FileFacts>>, StoreError> {
+    async fn revisions(
+        &self,
+        db: &mut SqliteConnection,
+        listing: &ListingKey,
+    ) -> Result<BTreeMap<String, Vec<FileFacts>>, StoreError> {
         let text: String = sqlx::query_scalar(REVISIONS)
             .bind(listing.account.as_str())
             .bind(listing.export.as_str())
-            .fetch_one(&self.readers)
+            .fetch_one(db)
             .await
             .map_err(self.sql("read the revisions of a listing"))?;
         let rows: Vec<RevisionRow> = serde_json::from_str(&text).map_err(|e| self.inconsistent("files", e))?;

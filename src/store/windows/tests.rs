@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sqlx::Row as _;
 use tempfile::TempDir;
 
@@ -166,4 +168,45 @@ async fn the_statements_use_the_indexes_of_the_keys_and_sort_nothing() {
     for plan in [tasks, revisions] {
         assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN t") && !plan.contains("SCAN f"), "{plan}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_while_a_listing_is_read_is_seen_whole_or_not_at_all() {
+    const TASKS: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let ids: Vec<String> = (0..TASKS).map(|n| format!("t{n}")).collect();
+    let path = |id: &str, revision: u32| format!("{id}/{revision}");
+    for id in &ids {
+        apply(&store, "main", &[row(id, "success")], at(0)).await;
+        publish(&store, &path(id, 1), 1, "aa", at(1)).await;
+    }
+    // One is changed and published after the other, while the listing is read over and over.
+    let ended = AtomicBool::new(false);
+    let write = async {
+        for id in &ids {
+            let newer = TaskSnapshot { updated_at: Some(at(2000)), ..row(id, "success") };
+            apply(&store, "main", &[newer], at(2001)).await;
+            publish(&store, &path(id, 2), 2, "bb", at(2002)).await;
+        }
+        ended.store(true, Ordering::Relaxed);
+    };
+    let read = async {
+        let mut in_between = 0;
+        while !ended.load(Ordering::Relaxed) {
+            let known = facts(&store, at(-9000)).await;
+            assert_eq!(known.len(), TASKS);
+            for task in &known {
+                for (file, revision) in task.files.iter().zip(1..) {
+                    let id = task.id.as_str();
+                    assert_eq!((file.revision, &file.path), (revision, &path(id, revision)), "of task {id}");
+                }
+            }
+            let revised = known.iter().filter(|task| task.files.len() == 2).count();
+            in_between += usize::from(revised > 0 && revised < TASKS);
+        }
+        in_between
+    };
+    let ((), in_between) = tokio::join!(write, read);
+    assert!(in_between > 0, "it was never read while something was published");
 }
