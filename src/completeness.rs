@@ -17,7 +17,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-pub use self::tell::tell;
+pub use self::tell::{MaySay, tell};
 
 /// An expectation with all of its windows.
 #[derive(Debug, Clone)]

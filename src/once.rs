@@ -63,6 +63,13 @@ impl Outcome {
         self.listings.iter().all(|l| l.undelivered == 0 && consistent(&l.sweep))
     }
 
+    /// The listings whose sweeps saw what there was to see.
+    #[must_use]
+    pub fn swept(&self) -> Vec<ListingKey> {
+        let swept = self.listings.iter().filter(|l| matches!(l.sweep, ListingOutcome::Swept(_)));
+        swept.map(|l| l.listing.clone()).collect()
+    }
+
     /// Tasks that are listed as success and not stored.
     #[must_use]
     pub fn undelivered(&self) -> u64 {

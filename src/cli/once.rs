@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, args::OnceArgs, output::Out, owner, progress::Bars};
 use crate::{
     assembly::{self, Assembly, World},
-    clock, completeness,
+    clock,
+    completeness::{self, MaySay},
     config::{self, Config, Environment},
     credentials::refuse_open,
     egress::Surroundings,
     events,
     fetch::{Area, Mode},
+    model::task::ListingKey,
     observer::{Nobody, Observer},
     once::{self, ListingOutcome, Outcome},
     store::{Lock, Store, StoreError},
@@ -88,7 +90,7 @@ pub(crate) async fn run(
     bars.clear();
     drop(assembly);
     let outcome = match outcome {
-        Ok(outcome) => tell(&store, &config, !outcome.cut_off).await.map(|()| outcome).map_err(Into::into),
+        Ok(outcome) => tell(&store, &config, &outcome).await.map(|()| outcome).map_err(Into::into),
         Err(e) => Err(e),
     };
     store.close().await;
@@ -96,13 +98,17 @@ pub(crate) async fn run(
     report(&outcome, args)
 }
 
-/// Says what is new of the windows that are expected, as the daemon does. What lacks after a run that was cut off may only
-/// not have been fetched yet.
-async fn tell(store: &Store, config: &Config, settled: bool) -> Result<(), StoreError> {
+/// Says what is new of the windows that are expected, as the daemon does. What lacks of a listing that could not be read, or
+/// after a run that was cut off, may only not have been fetched yet.
+async fn tell(store: &Store, config: &Config, outcome: &Outcome) -> Result<(), StoreError> {
     let now = clock::now();
     let expected = completeness::read(store, config, now).await?;
+    let mut settled = outcome.swept();
+    let in_hand = store.in_hand(&settled).await?;
+    settled.retain(|listing| !outcome.cut_off && !in_hand.contains(listing));
+    let may = |listing: &ListingKey| if settled.contains(listing) { MaySay::Everything } else { MaySay::Archived };
     // The rest is said by the next run.
-    completeness::tell(store, &expected, settled, now).await.map(drop)
+    completeness::tell(store, &expected, may, now).await.map(drop)
 }
 
 pub(crate) fn make_state_dir(path: &Path) -> Result<(), Failure> {
@@ -146,7 +152,7 @@ fn report(outcome: &Outcome, args: &OnceArgs) -> Result<(), Failure> {
         }
     }
     if !args.json {
-        let is_read = outcome.listings.iter().all(|l| matches!(l.sweep, ListingOutcome::Swept(_)));
+        let is_read = outcome.swept().len() == outcome.listings.len();
         out.line(&match (outcome.undelivered(), is_read) {
             (0, true) => "every task that is listed as success is stored".to_owned(),
             (0, false) => {

@@ -8,7 +8,10 @@ use super::Expected;
 use crate::{
     clock::rfc3339,
     events,
-    model::window::{News, WindowState, news, words},
+    model::{
+        task::ListingKey,
+        window::{News, WindowState, news, words},
+    },
     store::{Said, Store, StoreError, WindowKey},
 };
 
@@ -16,81 +19,146 @@ use crate::{
 /// than the journal takes.
 const SAID_MAX: usize = 500;
 
-/// Says what is new, the oldest of each expectation first. Whether that was all of it: else there is more to say soon.
+/// What of a listing's windows may be said by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaySay {
+    /// That they are archived: what lacks may only not have been read or fetched yet.
+    Archived,
+    /// And that they are overdue, which ends when they are archived after all; not that they lack for good.
+    Overdue,
+    /// All of it: the listing was read, and what was found there is fetched.
+    Everything,
+}
+
+impl MaySay {
+    const fn allows(self, news: News) -> bool {
+        match news {
+            News::Archived => true,
+            News::Overdue => matches!(self, Self::Overdue | Self::Everything),
+            News::BeyondReach => matches!(self, Self::Everything),
+        }
+    }
+}
+
+/// Says what is new and `may` be said of its listing. The oldest of each expectation comes
+/// first. Whether that was all of it: else there is more to say soon.
 /// It is remembered before it is said: a crash in between costs the line, and none is said twice.
-///
-/// Unless the work is `settled`, what lacks may only not have been fetched yet, so that nothing but what is archived is said.
 ///
 /// # Errors
 /// When the database fails; then nothing is said.
-pub async fn tell(store: &Store, expected: &[Expected], settled: bool, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn tell(
+    store: &Store,
+    expected: &[Expected],
+    may: impl Fn(&ListingKey) -> MaySay,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     if expected.is_empty() {
         return Ok(true);
     }
-    let said = store.said().await?;
-    let is_ripe = |news: News| settled || news == News::Archived;
-    let all = expected.iter().flat_map(|expected| changes(expected, &said));
-    let mut all: Vec<_> = all.filter(|(said, _)| is_ripe(said.news)).collect();
-    let is_all = all.len() <= SAID_MAX;
-    all.truncate(SAID_MAX);
-    if all.is_empty() {
+    let known = store.said().await?;
+    let mut lines = Vec::new();
+    for expected in expected {
+        let may = may(&expected.listing);
+        lines.extend(changes(expected, &known).filter(|line| may.allows(line.news)));
+    }
+    let is_all = lines.len() <= SAID_MAX;
+    lines.truncate(SAID_MAX);
+    if lines.is_empty() {
         return Ok(true);
     }
-    let (said, lines): (Vec<Said>, Vec<_>) = all.into_iter().unzip();
+    let said: Vec<Said> = lines.iter().map(Line::said).collect();
     store.say(&said, now).await?;
-    for (said, (expected, window)) in said.iter().zip(lines) {
-        say(expected, window, said.news, now);
-    }
+    lines.iter().for_each(|line| line.say(now));
     Ok(is_all)
 }
 
 /// What is new of the windows of an expectation.
-fn changes<'e>(
-    expected: &'e Expected,
-    said: &HashMap<WindowKey, News>,
-) -> impl Iterator<Item = (Said, (&'e Expected, &'e WindowState))> {
+fn changes<'e>(expected: &'e Expected, known: &HashMap<WindowKey, News>) -> impl Iterator<Item = Line<'e>> {
     expected.assessed.windows.iter().filter_map(move |state| {
         let key = WindowKey::new(&expected.listing, &expected.expectation, &state.window);
-        let news = news(said.get(&key).copied(), state.state, state.is_fading)?;
-        Some((Said { key, last_second: state.window.span.last_second(), news }, (expected, state)))
+        let news = news(known.get(&key).copied(), state.state, state.is_fading)?;
+        Some(Line { expected, state, news })
     })
 }
 
-/// One line, with the words of the commands.
-fn say(expected: &Expected, state: &WindowState, news: News, now: Timestamp) {
-    let expectation = &expected.expectation;
-    let span = state.window.span;
-    let advice = words::advice(state, expectation.export, expectation.data, now).join("; ");
-    let window = events::Window {
-        listing: &expected.listing,
-        name: expectation.name.as_str(),
-        window: state.window.kind.as_str(),
-        date: &state.window.to_string(),
-        range_start: &rfc3339(span.start()),
-        range_end: &rfc3339(span.last_second()),
-        due_at: &rfc3339(state.due_at),
-        why: &words::why(state),
-        advice: Some(advice.as_str()).filter(|advice| !advice.is_empty()),
-    };
-    match news {
-        News::Archived => events::window_archived(&window),
-        News::Overdue => events::window_overdue(&window),
-        News::BeyondReach => events::window_beyond_reach(&window),
+/// What is said of a window.
+struct Line<'e> {
+    expected: &'e Expected,
+    state: &'e WindowState,
+    news: News,
+}
+
+impl Line<'_> {
+    /// What is remembered of it.
+    fn said(&self) -> Said {
+        let window = &self.state.window;
+        let key = WindowKey::new(&self.expected.listing, &self.expected.expectation, window);
+        Said { key, last_second: window.span.last_second(), news: self.news }
+    }
+
+    /// In the words of the commands.
+    fn say(&self, now: Timestamp) {
+        let Self { expected, state, news } = self;
+        let expectation = &expected.expectation;
+        let span = state.window.span;
+        let advice = words::advice(state, expectation.export, expectation.data, now).join("; ");
+        let window = events::Window {
+            listing: &expected.listing,
+            name: expectation.name.as_str(),
+            window: state.window.kind.as_str(),
+            date: &state.window.to_string(),
+            range_start: &rfc3339(span.start()),
+            range_end: &rfc3339(span.last_second()),
+            due_at: &rfc3339(state.due_at),
+            why: &words::why(state),
+            advice: Some(advice.as_str()).filter(|advice| !advice.is_empty()),
+        };
+        match news {
+            News::Archived => events::window_archived(&window),
+            News::Overdue => events::window_overdue(&window),
+            News::BeyondReach => events::window_beyond_reach(&window),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use jiff::{SignedDuration, civil::date, tz::TimeZone};
 
     use super::*;
     use crate::model::{
-        task::{AccountName, Export, ListingKey},
-        window::{Expectation, Horizon, Kind, NamePattern, assess},
+        download::DownloadState,
+        task::{AccountName, Export, Status, TaskId},
+        window::{DownloadFacts, Expectation, FileFacts, Horizon, Kind, NamePattern, State, TaskFacts, assess},
     };
 
-    /// Two years of days of which nothing is there.
-    fn expected(now: Timestamp) -> Expected {
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn now() -> Timestamp {
+        at("2026-01-01T00:00:00Z")
+    }
+
+    /// A file of all from one time to another.
+    fn archived(from: &str, last: &str) -> TaskFacts {
+        TaskFacts {
+            id: TaskId::parse("1").unwrap(),
+            name: None,
+            status: Status::parse("success").unwrap(),
+            created_at: None,
+            first_seen_at: at(last),
+            range: Some((at(from), at(last))),
+            unlisted_at: None,
+            download: Some(DownloadFacts { state: DownloadState::Stored, reason: None, reissued: false }),
+            files: vec![FileFacts { revision: 1, path: "p".to_owned(), sha256: "aa".to_owned() }],
+        }
+    }
+
+    /// Two years of days.
+    fn expected(account: &str, tasks: &[TaskFacts]) -> Expected {
         let expectation = Expectation {
             export: Export::Usage,
             kind: Kind::Day,
@@ -100,26 +168,54 @@ mod tests {
             from: date(2024, 1, 1),
             due: SignedDuration::ZERO,
         };
-        let listing = ListingKey { account: AccountName::parse("main").unwrap(), export: Export::Usage };
-        let assessed = assess(&expectation, &[], now, &Horizon::DOCUMENTED);
+        let listing = ListingKey { account: AccountName::parse(account).unwrap(), export: Export::Usage };
+        let assessed = assess(&expectation, tasks, now(), &Horizon::DOCUMENTED);
+        assert_eq!(assessed.windows.len(), 731);
         Expected { listing, expectation, assessed }
     }
 
+    async fn counts(store: &Store) -> BTreeMap<News, usize> {
+        let mut counts = BTreeMap::new();
+        for news in store.said().await.unwrap().into_values() {
+            *counts.entry(news).or_default() += 1;
+        }
+        counts
+    }
+
     #[tokio::test]
-    async fn much_is_said_by_and_by_and_nothing_that_lacks_before_the_work_is_settled() {
+    async fn much_is_said_by_and_by() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).await.unwrap();
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let expected = [expected(now)];
-        assert_eq!(expected[0].assessed.windows.len(), 731);
+        let expected = [expected("main", &[])];
         let mut told = Vec::new();
-        assert!(tell(&store, &expected, false, now).await.unwrap());
-        assert!(store.said().await.unwrap().is_empty());
         for _ in 0..4 {
-            let is_all = tell(&store, &expected, true, now).await.unwrap();
+            let is_all = tell(&store, &expected, |_| MaySay::Everything, now()).await.unwrap();
             told.push((is_all, store.said().await.unwrap().len()));
         }
         assert_eq!(told, [(false, 500), (true, 731), (true, 731), (true, 731)]);
-        assert!(tell(&store, &[], true, now).await.unwrap());
+        assert!(tell(&store, &[], |_| MaySay::Everything, now()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_of_a_listing_that_may_only_not_be_known_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        let file = archived("2025-12-22T00:00:00Z", "2025-12-31T23:59:59Z");
+        let expected = [expected("main", &[file]), expected("branch", &[])];
+        let may = |branch| {
+            move |listing: &ListingKey| match listing.account.as_str() {
+                "branch" => branch,
+                _ => MaySay::Archived,
+            }
+        };
+        assert!(tell(&store, &expected, may(MaySay::Archived), now()).await.unwrap());
+        assert_eq!(counts(&store).await, BTreeMap::from([(News::Archived, 10)]));
+        assert!(tell(&store, &expected, may(MaySay::Overdue), now()).await.unwrap());
+        let overdue = expected[1].assessed.windows.iter().filter(|w| w.state == State::Overdue).count();
+        assert!(overdue > 300, "{overdue}");
+        assert_eq!(counts(&store).await, BTreeMap::from([(News::Archived, 10), (News::Overdue, overdue)]));
+        assert!(tell(&store, &expected, may(MaySay::Everything), now()).await.unwrap());
+        let all = BTreeMap::from([(News::Archived, 10), (News::Overdue, overdue), (News::BeyondReach, 731 - overdue)]);
+        assert_eq!(counts(&store).await, all);
     }
 }

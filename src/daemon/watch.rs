@@ -32,7 +32,7 @@ pub struct Watch {
     sight: Arc<Sight>,
     /// A task or a download is another than before: a window may be, too.
     pub(super) changed: Notify,
-    /// Listings that were read, or could not be, since the start or since they were configured.
+    /// Listings of which a poll succeeded since the start or since they were configured.
     read: Mutex<BTreeSet<ListingKey>>,
 }
 
@@ -110,10 +110,9 @@ impl Watch {
         self.metrics.config_reloaded(None);
     }
 
-    /// Whether each of these listings was asked for since the start, whatever came of it.
-    pub(super) fn has_read(&self, listings: &[ListingKey]) -> bool {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        listings.iter().all(|listing| read.contains(listing))
+    /// Whether a poll of this listing succeeded since the start, or since it was configured.
+    pub(super) fn has_read(&self, listing: &ListingKey) -> bool {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(listing)
     }
 
     /// The scheduler turns.
@@ -164,9 +163,6 @@ impl Observer for Watch {
 
     fn polled(&self, listing: &ListingKey, turn: Turn<'_>) {
         let now = clock::now();
-        if self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(listing.clone()) {
-            self.changed.notify_one();
-        }
         let result = match (turn.error, turn.consistent) {
             (Some(_), _) => PollResult::Failed,
             (None, Some(false)) => PollResult::Inconsistent,
@@ -180,6 +176,9 @@ impl Observer for Watch {
         if turn.error.is_none() {
             self.metrics.poll_took(turn.consistent.is_some(), turn.duration);
             self.metrics.successful_poll_at(listing, now);
+            if self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(listing.clone()) {
+                self.changed.notify_one();
+            }
         }
         if turn.consistent == Some(true) {
             self.metrics.consistent_sweep_at(listing, now);

@@ -1,15 +1,16 @@
 //! Looks at the windows that are expected, shows how they stand, and says what is new.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use tokio::{sync::watch::Receiver, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Watch;
 use crate::{
-    assembly, clock, completeness,
+    assembly, clock,
+    completeness::{self, MaySay},
     config::Config,
+    model::task::ListingKey,
     store::{Store, StoreError},
 };
 
@@ -26,8 +27,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The journal takes some thousand lines in half a minute: more is said by and by.
 const SAY_ON_AFTER: Duration = Duration::from_secs(5);
 
-/// What lacks is said when every listing was read since the start, or since the configuration came into force, and what was
-/// found there is fetched; but no later than this, since an outage may last.
+/// What lacks is said when its listing was read since the start, or since it was configured, and what was found there is
+/// fetched. That it is overdue is said no later than this after the start, or after a configuration came into force, since
+/// an outage may last. Nothing is called beyond reach by that: it is said once and left, and a clock that is wrong, which
+/// no service has agreed with yet, would make it false.
 const SETTLES_WITHIN: Duration = Duration::from_secs(600);
 
 /// The one that looks.
@@ -75,18 +78,30 @@ impl Windows {
     /// One look; whether all that is new was said.
     async fn look(&self, config: &Config, must_settle: bool) -> Result<bool, StoreError> {
         let now = clock::now();
+        // Before the windows are read: what ends in between is seen there, and nothing is said to lack that has just come.
+        let settled = self.settled(config).await?;
         let expected = completeness::read(&self.store, config, now).await?;
         self.watch.metrics().windows(&completeness::summaries(&expected));
-        if expected.is_empty() {
-            return Ok(true);
-        }
-        let settled = must_settle || self.is_settled(config, now).await?;
-        completeness::tell(&self.store, &expected, settled, now).await
+        let may = |listing: &ListingKey| match must_settle {
+            _ if settled.contains(listing) => MaySay::Everything,
+            true => MaySay::Overdue,
+            false => MaySay::Archived,
+        };
+        completeness::tell(&self.store, &expected, may, now).await
     }
 
-    /// Whether what could be known and fetched by now is.
-    async fn is_settled(&self, config: &Config, now: Timestamp) -> Result<bool, StoreError> {
-        let listings = assembly::listings(config);
-        Ok(self.watch.has_read(&listings) && self.store.waiting(&listings, now).await?.with_link == 0)
+    /// The listings of which what could be known and fetched by now is. Each by itself: one that cannot be read keeps
+    /// nothing of the others unsaid.
+    async fn settled(&self, config: &Config) -> Result<BTreeSet<ListingKey>, StoreError> {
+        if config.accounts.iter().all(|account| account.expect.is_empty()) {
+            return Ok(BTreeSet::new());
+        }
+        let mut read = assembly::listings(config);
+        read.retain(|listing| self.watch.has_read(listing));
+        let in_hand = self.store.in_hand(&read).await?;
+        Ok(read.into_iter().filter(|listing| !in_hand.contains(listing)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

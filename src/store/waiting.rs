@@ -1,6 +1,6 @@
 //! The queue as a whole: what waits in it, what a run owes, and what comes back.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -31,6 +31,16 @@ pub(super) const WAITING: &str =
      FROM json_each(?1) AS j
      CROSS JOIN downloads AS d INDEXED BY downloads_waiting
      WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1";
+
+/// As above, by listing, and no further than the first of each.
+pub(super) const IN_HAND: &str =
+    "SELECT j.key FROM json_each(?1) AS j
+     WHERE EXISTS (SELECT 1 FROM downloads AS d INDEXED BY downloads_waiting
+                   WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
+                     AND (d.link IS NOT NULL OR d.active_since IS NOT NULL))
+        OR EXISTS (SELECT 1 FROM downloads AS d INDEXED BY downloads_active
+                   WHERE d.active_since IS NOT NULL AND d.state = 'active' AND d.account = j.value ->> 0
+                     AND d.export = j.value ->> 1)";
 
 impl Store {
     /// Counts what the queue of these accounts and exports still has to do. In one statement: between two, a download
@@ -69,6 +79,19 @@ impl Store {
         .fetch_one(&self.readers)
         .await
         .map_err(self.sql("look whether anything waits"))
+    }
+
+    /// Those of these listings of which a download is under way, or waits with a link.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn in_hand(&self, listings: &[ListingKey]) -> Result<BTreeSet<ListingKey>, StoreError> {
+        let rows: Vec<i64> = sqlx::query_scalar(IN_HAND)
+            .bind(json(&pairs(listings)))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.sql("look of which listings downloads wait"))?;
+        Ok(rows.into_iter().filter_map(|at| listings.get(usize::try_from(at).ok()?).cloned()).collect())
     }
 
     /// The tasks of a listing that wait for another link, with the page where each was last seen, oldest first.

@@ -238,3 +238,85 @@ async fn a_run_from_a_timer_says_each_change_once() {
     let run = world.once(0).await;
     assert_eq!((missing(&run), run.events("window.archived").len()), (0, 0));
 }
+
+/// Nobody listens there.
+const DEAD: &str = "http://127.0.0.1:1";
+
+/// What is said that lacks.
+fn lacking(lines: &[Value]) -> usize {
+    lines.iter().filter(|l| l["event"] == "window.overdue" || l["event"] == "window.beyond_reach").count()
+}
+
+#[tokio::test]
+async fn a_cloud_that_cannot_be_reached_makes_nothing_overdue_and_nothing_lost() {
+    let mut world = World::start().await;
+    world.set("retry.call_attempts", "1");
+    world.set_exports("main", &[DETAIL, crate::common::USAGE]);
+    let address = world.serve_http();
+    world.add_account("branch", cloudsim::AccountSpec::new("LTAIbranch", "secret-of-branch"), &[DETAIL]);
+    world.expect("main", EXPECT);
+    world.expect("main", "from = \"2018-08\"\nexport = \"usage\"");
+    // What is archived of the other account shows that the windows were looked at.
+    world.expect("branch", "from = \"2018-08\"\nname = \"all*\"");
+    world.set_endpoint_of("main", DEAD);
+    let all = |id: &str, name: &str| {
+        let range = (at("2018-07-31T16:00:00Z"), at(LATER.1));
+        TaskSpec::default().with_id(id).with_name(name).with_object(Object::csv(3)).with_range(range.0, range.1)
+    };
+    world.cloud.add_task("LTAIbranch", DETAIL, all("first", "first"));
+    let daemon = world.daemon().await;
+    let failed = |export: &'static str| {
+        let of = |line: &Value| line["account"] == "main" && line["export"] == export;
+        daemon.events("poll.failed").iter().filter(|line| of(line)).count()
+    };
+    daemon
+        .until("every listing of main was asked for twice", async || {
+            failed("usage-detail") >= 2 && failed("usage") >= 2 && !shown(&address).await.is_empty()
+        })
+        .await;
+    world.cloud.add_task("LTAIbranch", DETAIL, all("all", "all, by now"));
+    daemon.until("another look has been", async || daemon.events("window.archived").len() > 90).await;
+    let of_main = || daemon.log().into_iter().filter(|line| line["account"] == "main").collect::<Vec<_>>();
+    assert_eq!(lacking(&of_main()), 0, "{:?}", of_main());
+    assert!(daemon.events("poll.completed").iter().all(|line| line["account"] == "branch"));
+
+    // It answers, and each is said once.
+    world.set_endpoint_of("main", &world.cloud.endpoint());
+    let gaps = world.run(&["gaps", "--account", "main", "--json"]).await.expect(1).rows();
+    assert!(gaps.len() > 180, "{}", gaps.len());
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.until("all that lacks is said", async || lacking(&daemon.log()) >= gaps.len()).await;
+    assert_eq!(lacking(&daemon.stop().await.log()), gaps.len());
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_read_a_listing_says_nothing_of_its_windows() {
+    let mut world = World::start().await;
+    world.set("retry.call_attempts", "1");
+    world.add_account("branch", cloudsim::AccountSpec::new("LTAIbranch", "secret-of-branch"), &[DETAIL]);
+    world.expect("main", EXPECT);
+    world.set_endpoint_of("main", DEAD);
+    let run = world.once(1).await;
+    assert_eq!(lacking(&run.log()), 0, "{run}");
+    // That of another account does not wait for it.
+    world.expect("branch", EXPECT);
+    let run = world.once(1).await;
+    assert!(lacking(&run.log()) > 90, "{run}");
+    assert!(run.log().iter().all(|line| line["account"] != "main" || line["date"].is_null()), "{run}");
+    world.set_endpoint_of("main", &world.cloud.endpoint());
+    let run = world.once(0).await;
+    assert!(lacking(&run.log()) > 90, "{run}");
+}
+
+#[tokio::test]
+async fn what_has_not_been_fetched_for_want_of_space_does_not_lack_yet() {
+    let mut world = World::start().await;
+    world.expect("main", EXPECT);
+    add(&world, "all", "traffic, all", Some(LATER));
+    world.set("storage.min_free", "\"1000TiB\"");
+    let run = world.once(1).await;
+    assert_eq!(lacking(&run.log()), 0, "{run}");
+    world.set("storage.min_free", "\"1KiB\"");
+    let run = world.once(0).await;
+    assert!(run.events("window.archived").len() > 90, "{run}");
+}

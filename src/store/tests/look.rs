@@ -7,7 +7,7 @@ use crate::{
         Given, Retrying,
         inspect::RECENT,
         look::{ATTEMPTING, FACTS, GIVEN, RETRYING, UNDONE},
-        waiting::WAITING,
+        waiting::{IN_HAND, WAITING},
     },
 };
 
@@ -36,6 +36,9 @@ async fn looking_reads_one_task_or_what_waits_and_goes_over_all_downloads_once_t
     let waiting = plan(&store, WAITING).await;
     assert!(waiting.contains("SEARCH d USING INDEX downloads_waiting (account=?)"), "{waiting}");
     assert!(waiting.contains("downloads_active") && !waiting.contains("autoindex_downloads"), "{waiting}");
+    let in_hand = plan(&store, IN_HAND).await;
+    assert!(in_hand.contains("SEARCH d USING INDEX downloads_waiting (account=?)"), "{in_hand}");
+    assert!(in_hand.contains("downloads_active") && !in_hand.contains("autoindex_downloads"), "{in_hand}");
     let given = plan(&store, GIVEN).await;
     assert_eq!(given.matches("downloads").count(), 1, "{given}");
     assert!(given.starts_with("SCAN downloads") && !given.contains("INDEX"), "{given}");

@@ -345,3 +345,26 @@ async fn a_task_that_is_issued_anew_without_a_link_does_not_get_the_file_of_the_
     assert!(claim(&store, at(7)).await.is_none());
     assert_eq!(store.waiting(&[listing()], at(7)).await.unwrap().wanted, 1);
 }
+
+#[tokio::test]
+async fn a_listing_is_in_hand_while_a_download_of_it_has_a_link_or_is_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let other = ListingKey { export: Export::Usage, ..listing() };
+    store.register_listing(&other, "https://cdn.example.com").await.unwrap();
+    let in_hand = async |asked: &[ListingKey]| store.in_hand(asked).await.unwrap().into_iter().collect::<Vec<_>>();
+    let both = [other.clone(), listing()];
+    assert_eq!(in_hand(&both).await, []);
+    let linkless = TaskSnapshot { link: None, ..row("2", "success") };
+    store.apply_page(&other, 1, &[linkless], &[], None, None, at(0)).await.unwrap();
+    assert_eq!(in_hand(&both).await, [], "what waits for a link may wait for ever");
+    apply(&store, &[row("1", "success")], at(0)).await;
+    assert_eq!(in_hand(&both).await, [listing()]);
+    assert_eq!(in_hand(std::slice::from_ref(&other)).await, []);
+    let job = claim(&store, at(1)).await.unwrap();
+    assert_eq!(in_hand(&both).await, [listing()], "under way");
+    let failed = failure(Reason::Network, 0, at(2), SignedDuration::ZERO, false);
+    let ended = Ended { from_byte: None, to_byte: None, request_id: None, partial_etag: None };
+    store.attempt_failed(&job, &failed, &ended, at(2)).await.unwrap();
+    assert_eq!(in_hand(&both).await, [listing()], "it is tried again");
+}
