@@ -40,8 +40,8 @@ impl MaySay {
     }
 }
 
-/// Says what is new and `may` be said of its listing. The oldest of each expectation comes
-/// first. Whether that was all of it: else there is more to say soon.
+/// Says what is new and `may` be said of its listing. The most urgent comes first, and of that the oldest of each expectation.
+/// Whether that was all of it: else there is more to say soon.
 /// It is remembered before it is said: a crash in between costs the line, and none is said twice.
 ///
 /// # Errors
@@ -61,6 +61,8 @@ pub async fn tell(
         let may = may(&expected.listing);
         lines.extend(changes(expected, &known).filter(|line| may.allows(line.news)));
     }
+    // It keeps the order of what is equally urgent.
+    lines.sort_by_key(|line| urgency(line.news));
     let is_all = lines.len() <= SAID_MAX;
     lines.truncate(SAID_MAX);
     if lines.is_empty() {
@@ -72,11 +74,24 @@ pub async fn tell(
     Ok(is_all)
 }
 
+/// What a person can still do something about comes first, and what nothing helps last.
+const fn urgency(news: News) -> u8 {
+    match news {
+        News::Overdue => 0,
+        News::Archived => 1,
+        News::BeyondReach => 2,
+    }
+}
+
 /// What is new of the windows of an expectation.
 fn changes<'e>(expected: &'e Expected, known: &HashMap<WindowKey, News>) -> impl Iterator<Item = Line<'e>> {
-    expected.assessed.windows.iter().filter_map(move |state| {
-        let key = WindowKey::new(&expected.listing, &expected.expectation, &state.window);
-        let news = news(known.get(&key).copied(), state.state, state.is_fading)?;
+    let windows = &expected.assessed.windows;
+    // One key for all of them: years of days are looked up at every look.
+    let mut key = windows.first().map(|first| WindowKey::new(&expected.listing, &expected.expectation, &first.window));
+    windows.iter().filter_map(move |state| {
+        let key = key.as_mut()?;
+        key.move_to(&state.window);
+        let news = news(known.get(key).copied(), state.state, state.is_fading)?;
         Some(Line { expected, state, news })
     })
 }
@@ -217,5 +232,32 @@ mod tests {
         assert!(tell(&store, &expected, may(MaySay::Everything), now()).await.unwrap());
         let all = BTreeMap::from([(News::Archived, 10), (News::Overdue, overdue), (News::BeyondReach, 731 - overdue)]);
         assert_eq!(counts(&store).await, all);
+    }
+
+    #[tokio::test]
+    async fn what_can_still_be_mended_is_said_before_what_is_well_and_what_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).await.unwrap();
+        // The newest days are overdue, and there is more to say of what is well and what is lost than fits.
+        let file = archived("2024-06-01T00:00:00Z", "2025-11-30T23:59:59Z");
+        let expected = [expected("main", &[file]), expected("branch", &[])];
+        let of = |state| expected.iter().flat_map(|e| &e.assessed.windows).filter(|w| w.state == state).count();
+        let (overdue, archived) = (of(State::Overdue), of(State::Archived));
+        assert!(overdue < 500 && archived > 500, "{overdue} {archived}");
+        assert!(!tell(&store, &expected, |_| MaySay::Everything, now()).await.unwrap());
+        let first = BTreeMap::from([(News::Overdue, overdue), (News::Archived, 500 - overdue)]);
+        assert_eq!(counts(&store).await, first);
+        let said = store.said().await.unwrap();
+        let key = |window| WindowKey::new(&expected[0].listing, &expected[0].expectation, window);
+        let is_said: Vec<bool> = expected[0]
+            .assessed
+            .windows
+            .iter()
+            .filter(|w| w.state == State::Archived)
+            .map(|w| said.contains_key(&key(&w.window)))
+            .collect();
+        assert!(is_said.is_sorted_by(|a, b| a >= b), "the oldest first");
+        assert!(!tell(&store, &expected, |_| MaySay::Everything, now()).await.unwrap());
+        assert_eq!(counts(&store).await.get(&News::Archived), Some(&archived));
     }
 }

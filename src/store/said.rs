@@ -38,6 +38,12 @@ impl WindowKey {
         let name = expectation.name.as_str().to_owned();
         Self { listing: listing.clone(), kind: window.kind, name, start: window.span.start() }
     }
+
+    /// Becomes that of another window of the same expectation.
+    pub fn move_to(&mut self, window: &Window) {
+        self.kind = window.kind;
+        self.start = window.span.start();
+    }
 }
 
 /// What is to be remembered of a window.
