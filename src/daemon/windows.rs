@@ -10,6 +10,7 @@ use crate::{
     assembly, clock,
     completeness::{self, MaySay},
     config::Config,
+    events,
     model::task::ListingKey,
     store::{Store, StoreError},
 };
@@ -44,17 +45,19 @@ impl Windows {
     /// Looks whenever something changed, and every minute, until it is cancelled. A look that fails is tried again then.
     pub(super) async fn run(mut self, stop: &CancellationToken) {
         let mut settles_at = clock::instant() + SETTLES_WITHIN;
+        let mut is_failing = false;
         while !stop.is_cancelled() {
             if self.config.has_changed().unwrap_or(false) {
                 settles_at = clock::instant() + SETTLES_WITHIN;
             }
             let config = Arc::clone(&self.config.borrow_and_update());
             let began = clock::instant();
-            let is_all = self.look(&config, began >= settles_at).await.unwrap_or_else(|error| {
-                self.watch.metrics().store_error();
-                tracing::debug!(target: "cdn_usaged::window", %error, "cannot look at the windows");
-                true
-            });
+            let looked = self.look(&config, began >= settles_at).await;
+            if let Err(error) = &looked {
+                self.failed(error, !is_failing);
+            }
+            is_failing = looked.is_err();
+            let is_all = looked.unwrap_or(true);
             let cost = clock::instant().saturating_duration_since(began);
             let mut pause = cost.saturating_mul(PAUSE_FOR_COST).clamp(PAUSE_MIN, PAUSE_MAX);
             if !is_all {
@@ -100,6 +103,17 @@ impl Windows {
         read.retain(|listing| self.watch.has_read(listing));
         let in_hand = self.store.in_hand(&read).await?;
         Ok(read.into_iter().filter(|listing| !in_hand.contains(listing)).collect())
+    }
+
+    /// A look failed: said at the onset, counted always.
+    fn failed(&self, error: &StoreError, is_onset: bool) {
+        self.watch.metrics().store_error();
+        let error = format!("windows cannot be judged: {error}");
+        if is_onset {
+            events::store_failed(&error);
+        } else {
+            tracing::debug!(target: "cdn_usaged::window", error, "a look failed again");
+        }
     }
 }
 

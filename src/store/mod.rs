@@ -40,7 +40,10 @@ pub use self::{
     waiting::Waiting,
 };
 use self::{together::Steps, unhurried::Unhurried};
-use crate::{clock, model::task::ParseError};
+use crate::{
+    clock,
+    model::task::{ListingKey, ParseError},
+};
 
 /// The database, open. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -79,6 +82,14 @@ pub enum StoreError {
         column: &'static str,
         /// What is wrong with it.
         error: String,
+    },
+    /// Of the tasks of a listing one or more cannot be read.
+    #[error("the tasks of {listing} cannot be read: {source}")]
+    Tasks {
+        /// Which listing.
+        listing: ListingKey,
+        /// Why not.
+        source: Box<StoreError>,
     },
     /// Our own state machine was asked for a step that it does not have: a bug.
     #[error("the download of task {task} cannot {step} now")]

@@ -1,6 +1,6 @@
 //! What completeness is judged by: a listing's tasks with their downloads and files, read at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
@@ -79,7 +79,13 @@ impl Store {
     /// # Errors
     /// When the database fails, or holds what this program does not write.
     pub async fn window_facts(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<TaskFacts>, StoreError> {
-        // One transaction, which sees one state of the database: between two, a task could get another revision.
+        self.facts_since(listing, since)
+            .await
+            .map_err(|source| StoreError::Tasks { listing: listing.clone(), source: Box::new(source) })
+    }
+
+    /// In one transaction, which sees one state of the database: between two, a task could get another revision.
+    async fn facts_since(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<TaskFacts>, StoreError> {
         let failed = || self.sql("read the tasks of a listing with their files");
         let mut tx = self.readers.begin_with("BEGIN DEFERRED").await.map_err(failed())?;
         let mut revisions = self.revisions(&mut tx, listing).await?;
@@ -122,31 +128,38 @@ impl Store {
         Ok(revisions)
     }
 
+    /// An error says which task it is of: one that cannot be read has to be found.
     fn facts(&self, row: TaskRow<'_>, revisions: Option<Vec<FileFacts>>) -> Result<TaskFacts, StoreError> {
+        let task_id = row.task_id.as_str();
+        let wrong = |column, e: &dyn Display| self.inconsistent(column, format!("task {task_id}: {e}"));
         let at = |column, text: Option<&str>| {
-            text.map(|t| t.parse::<Timestamp>().map_err(|e| self.inconsistent(column, e))).transpose()
+            text.map(|t| t.parse::<Timestamp>().map_err(|e| wrong(column, &e))).transpose()
         };
-        let state = row.state.map(|word| {
-            DownloadState::from_word(word).ok_or_else(|| self.inconsistent("downloads.state", format!("{word:?}")))
-        });
+        let state = row
+            .state
+            .map(|word| DownloadState::from_word(word).ok_or_else(|| wrong("downloads.state", &format!("{word:?}"))));
         let download = state.transpose()?.map(|state| DownloadFacts {
             state,
             reason: row.reason.and_then(Reason::from_word),
             reissued: row.reissued != 0,
         });
-        let only = || row.path.zip(row.sha256).map(|(path, sha256)| FileFacts { revision: 1, path, sha256 });
         let range = at("tasks.range_start", row.range_start)?.zip(at("tasks.range_end", row.range_end)?);
         let first_seen_at = at("tasks.first_seen_at", Some(row.first_seen_at))?;
+        let id = TaskId::parse(task_id).map_err(|e| wrong("tasks.task_id", &e))?;
+        let status = Status::parse(&row.status).map_err(|e| wrong("tasks.status", &e))?;
+        let (created_at, unlisted_at) =
+            (at("tasks.created_at", row.created_at)?, at("tasks.unlisted_at", row.unlisted_at)?);
+        let only = row.path.zip(row.sha256).map(|(path, sha256)| FileFacts { revision: 1, path, sha256 });
         Ok(TaskFacts {
-            id: self.word("tasks.task_id", TaskId::parse(&row.task_id))?,
+            id,
             name: row.name,
-            status: self.word("tasks.status", Status::parse(&row.status))?,
-            created_at: at("tasks.created_at", row.created_at)?,
+            status,
+            created_at,
             first_seen_at: first_seen_at.unwrap_or(Timestamp::MIN),
             range,
-            unlisted_at: at("tasks.unlisted_at", row.unlisted_at)?,
+            unlisted_at,
             download,
-            files: revisions.unwrap_or_else(|| only().into_iter().collect()),
+            files: revisions.unwrap_or_else(|| only.into_iter().collect()),
         })
     }
 }

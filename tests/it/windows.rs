@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloudsim::{Object, TaskSpec};
 use jiff::Timestamp;
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
 use crate::common::{DETAIL, MAIN, Running, World, csv_path, get};
 
@@ -319,4 +320,52 @@ async fn what_has_not_been_fetched_for_want_of_space_does_not_lack_yet() {
     world.set("storage.min_free", "\"1KiB\"");
     let run = world.once(0).await;
     assert!(run.events("window.archived").len() > 90, "{run}");
+}
+
+#[tokio::test]
+async fn windows_that_cannot_be_judged_are_said_once_with_the_row_that_is_the_cause() {
+    let mut world = World::start().await;
+    let address = world.serve_http();
+    world.expect("main", EXPECT);
+    add(&world, "odd", "traffic, August", None);
+    add(&world, "none", "requests", None);
+    world.once(0).await;
+    world.cloud.remove_task(MAIN, DETAIL, "odd").unwrap();
+    world.once(0).await;
+    world.once(0).await;
+    let set = async |start: &str| {
+        let mut db = SqliteConnectOptions::new().filename(world.database()).connect().await.unwrap();
+        let set = "UPDATE tasks SET range_start = ?1 WHERE task_id = 'odd'";
+        let done = sqlx::query(set).bind(start).execute(&mut db).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        db.close().await.unwrap();
+    };
+    set("once upon a time").await;
+    let daemon = world.daemon().await;
+    let failed = async || {
+        let text = get(&address, "/metrics").await.map_or_else(String::new, |(_, text)| text);
+        let rows = text.lines().find_map(|line| line.strip_prefix("cdn_usaged_store_errors_total "));
+        rows.map_or(0.0, |n| n.parse::<f64>().unwrap())
+    };
+    daemon.await_events("store.failed", 1).await;
+    for id in ["a", "b", "c"] {
+        let before = failed().await;
+        add(&world, id, "requests", None);
+        daemon.until("it is looked at again, and fails again", async || failed().await > before).await;
+    }
+    let said = daemon.events("store.failed");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0]["level"], "error");
+    let error = said[0]["error"].as_str().unwrap();
+    for part in ["windows cannot be judged", "main/usage-detail", "tasks.range_start", "task odd"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+
+    set("2018-07-31T16:00:00.000Z").await;
+    add(&world, "all", "traffic, all", Some(LATER));
+    daemon.until("the windows are watched again", async || daemon.events("window.archived").len() > 90).await;
+    set("once upon a time").await;
+    add(&world, "d", "requests", None);
+    daemon.await_events("store.failed", 2).await;
+    daemon.stop().await;
 }

@@ -210,3 +210,34 @@ async fn what_is_published_while_a_listing_is_read_is_seen_whole_or_not_at_all()
     let ((), in_between) = tokio::join!(write, read);
     assert!(in_between > 0, "it was never read while something was published");
 }
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_with_its_listing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    apply(&store, "main", &[row("a", "success"), row("b", "created"), row("c", "failed")], at(0)).await;
+    let cases = [
+        ("tasks", "range_start", "soon", "in tasks.range_start what cannot be read: task b: "),
+        ("tasks", "unlisted_at", "late", "in tasks.unlisted_at what cannot be read: task b: "),
+        ("tasks", "status", "", "in tasks.status what cannot be read: task b: "),
+    ];
+    for (table, column, word, said) in cases {
+        let set = async |word: Option<String>| {
+            let set = format!("UPDATE {table} SET {column} = ?1 WHERE task_id = 'b'");
+            sqlx::query(sqlx::AssertSqlSafe(set)).bind(word).execute(&store.writer).await.unwrap();
+        };
+        let before: Option<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT {column} FROM {table} WHERE task_id = 'b'")))
+                .fetch_one(&store.readers)
+                .await
+                .unwrap();
+        set(Some(word.to_owned())).await;
+        let error = store.window_facts(&listing("main"), at(-9000)).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("the tasks of main/usage-detail cannot be read: ") && error.contains(said),
+            "{error}"
+        );
+        set(before).await;
+    }
+    assert_eq!(facts(&store, at(-9000)).await.len(), 3, "and what is mended is read");
+}
