@@ -1,10 +1,15 @@
 //! What the commands that show windows have in common.
 
+use std::collections::BTreeSet;
+
 use super::{Failure, args::ExportArg};
 use crate::{
     completeness::Expected,
-    config::Config,
-    model::window::{Kind, Summary, WindowState, words},
+    config::{Account, Config},
+    model::{
+        task::{AccountName, Export},
+        window::{Kind, Summary, WindowState, words},
+    },
     text::visible,
 };
 
@@ -13,8 +18,8 @@ pub(super) const NOTHING_EXPECTED: &str =
     "nothing is expected: say what shall be there in [[account.expect]], as config/default.toml shows";
 
 /// The configuration with the expectations of one account or export alone.
-pub(super) fn chosen(config: &Config, account: Option<&str>, export: Option<ExportArg>) -> Result<Config, Failure> {
-    let mut config = config.clone();
+pub(super) fn chosen(whole: &Config, account: Option<&str>, export: Option<ExportArg>) -> Result<Config, Failure> {
+    let mut config = whole.clone();
     if let Some(name) = account {
         let names: Vec<_> = config.accounts.iter().map(|a| a.name.to_string()).collect();
         config.accounts.retain(|a| a.name.as_str() == name);
@@ -27,10 +32,37 @@ pub(super) fn chosen(config: &Config, account: Option<&str>, export: Option<Expo
             )));
         }
     }
-    for account in &mut config.accounts {
-        account.expect.retain(|e| export.is_none_or(|export| e.export.as_str() == export.as_str()));
+    // Nor must asking for what nobody expects.
+    if let Some(name) = account {
+        let others = named(whole, |account, _| account.to_string());
+        refuse_empty(&config, &format!("--account {}", visible(name)), &others)?;
+    }
+    if let Some(export) = export {
+        let others = named(&config, |account, export| format!("{account}/{export}"));
+        for account in &mut config.accounts {
+            account.expect.retain(|e| e.export.as_str() == export.as_str());
+        }
+        refuse_empty(&config, &format!("--export {}", export.as_str()), &others)?;
     }
     Ok(config)
+}
+
+/// Refuses what leaves nothing of what is expected. Where nothing is expected at all that is said, and no error.
+fn refuse_empty(chosen: &Config, asked: &str, others: &[String]) -> Result<(), Failure> {
+    if others.is_empty() || chosen.accounts.iter().any(|a| !a.expect.is_empty()) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{asked}: nothing is expected there; there are expectations of: {}", others.join(", "))))
+}
+
+/// Of what there are expectations, each once.
+fn named(config: &Config, name: impl Fn(&AccountName, Export) -> String) -> Vec<String> {
+    let of = |account: &Account| account.expect.iter().map(|e| name(&account.name, e.export)).collect::<Vec<_>>();
+    let mut names: Vec<String> = config.accounts.iter().flat_map(of).collect();
+    // The expectations of a listing need not stand together.
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
 }
 
 /// Every window with its expectation.

@@ -107,6 +107,9 @@ async fn nothing_expected_is_said_and_a_wrong_name_is_refused() {
         let run = world.run(&[command, "--account", "mian"]).await.expect(2);
         assert!(run.complaint().contains("no such account is configured; there are: main"), "{run}");
     }
+    // Nothing is expected anywhere, so that there is nothing to be asked for instead.
+    world.run(&["gaps", "--export", "usage"]).await.expect(0);
+    world.run(&["gaps", "--account", "main"]).await.expect(0);
     let run = world.run(&["calendar", "--since", "lately"]).await.expect(2);
     assert!(run.complaint().contains("--since lately: write a day such as 2026-01-31"), "{run}");
 }
@@ -137,6 +140,40 @@ async fn only_the_account_and_the_export_that_are_asked_for_are_shown() {
     assert_eq!(shown(&["--account", "branch"]).await, "branch/usage-detail");
     assert_eq!(shown(&["--export", "usage"]).await, "main/usage");
     assert_eq!(shown(&["--account", "main", "--export", "usage-detail"]).await, "main/usage-detail");
+}
+
+#[tokio::test]
+async fn asking_for_what_nobody_expects_does_not_look_like_completeness() {
+    let mut world = World::start().await;
+    world.set_exports("main", &[DETAIL, crate::common::USAGE]);
+    for name in ["branch", "bare"] {
+        let keys = cloudsim::AccountSpec::new(format!("LTAI{name}"), "secret");
+        world.add_account(name, keys, &[DETAIL, crate::common::USAGE]);
+    }
+    world.expect("main", "from = \"2020-01\"");
+    world.expect("main", "from = \"2020-01-01\"\nwindow = \"day\"");
+    world.once(0).await;
+    for command in ["gaps", "calendar"] {
+        for (args, said) in [
+            (
+                &["--export", "usage"][..],
+                "--export usage: nothing is expected there; there are expectations of: main/usage-detail",
+            ),
+            (&["--account", "branch"], "--account branch: nothing is expected there; there are expectations of: main"),
+            (&["--account", "bare", "--export", "usage"], "--account bare: nothing is expected there"),
+            (&["--account", "main", "--export", "usage"], "--export usage: nothing is expected there"),
+            (&["--export", "usage", "--json"], "--export usage: nothing is expected there"),
+        ] {
+            let run = world.run(&[&[command], args].concat()).await.expect(2);
+            assert!(run.complaint().contains(said) && run.stdout.is_empty(), "{run}");
+        }
+    }
+    world.expect("branch", "from = \"2020-01\"\nexport = \"usage\"");
+    let run = world.run(&["gaps", "--account", "main", "--export", "usage"]).await.expect(2);
+    assert!(run.complaint().ends_with("of: main/usage-detail"), "{run}");
+    let run = world.run(&["gaps", "--account", "bare"]).await.expect(2);
+    assert!(run.complaint().ends_with("of: main, branch"), "{run}");
+    world.run(&["gaps", "--export", "usage"]).await.expect(1);
 }
 
 /// What is said of windows, by window.
