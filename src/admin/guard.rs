@@ -1,7 +1,7 @@
 //! Who may ask: a browser may be made to ask by any web page, whose own name then points here. Such a request has that
 //! name in its `Host`, and is answered with 421 before anything is looked at.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderValue, Uri, Version, header, uri::Authority};
 
@@ -52,15 +52,34 @@ fn is_here(named: &Authority, local: SocketAddr, hosts: &[String]) -> bool {
         return false;
     }
     let name = named.host().trim_end_matches('.').to_ascii_lowercase();
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name == "localhost"
-        || hosts.contains(&name)
-        || address.is_ok_and(|address| address.to_canonical() == local.ip().to_canonical())
+    if name == "localhost" || hosts.contains(&name) {
+        return true;
+    }
+    let Some(address) = literal(&name) else { return false };
+    address == local.ip().to_canonical() || hosts.iter().any(|host| literal(host) == Some(address))
+}
+
+/// The address that a host is, in whatever spelling: one of IPv6 stands in brackets, as in a URL.
+fn literal(host: &str) -> Option<IpAddr> {
+    let address = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
+        None => IpAddr::from(host.parse::<Ipv4Addr>().ok()?),
+    };
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::{Config, Environment};
+
+    /// Hosts as they are configured.
+    fn configured(hosts: &str) -> Vec<String> {
+        let text = format!("[http]\nhosts = {hosts}\n[[account]]\n");
+        Config::parse(&text, Path::new("c.toml"), &Environment::empty()).unwrap().http.unwrap().hosts
+    }
 
     fn judged(version: Version, uri: &str, host: &[&str]) -> Asked {
         let mut headers = HeaderMap::new();
@@ -99,6 +118,35 @@ mod tests {
             "0.0.0.0",
         ] {
             assert_eq!(judged(Version::HTTP_11, "/", &[elsewhere]), Asked::Elsewhere, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_same_however_it_is_spelled_and_no_other() {
+        let judged = |hosts: &[String], host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+            judge(Version::HTTP_11, &Uri::from_static("/"), &headers, "127.0.0.1:9469".parse().unwrap(), hosts)
+        };
+        for hosts in ["['fd00::1']", "['[FD00:0::1]']", "['[fd00:0000:0:0:0:0:0:1]', 'status.example.com']"] {
+            let hosts = configured(hosts);
+            for here in ["[fd00::1]", "[FD00:0::1]:9469", "[fd00:0:0:0:0:0:0:1]", "[fd00::0.0.0.1]"] {
+                assert_eq!(judged(&hosts, here), Asked::Here, "{here} with {hosts:?}");
+            }
+            for elsewhere in
+                ["[fd00::2]", "[fd00::1%25eth0]", "[::1]", "[10.0.0.9]", "fd00", "0.0.0.1", "fd00--1.example"]
+            {
+                assert_eq!(judged(&hosts, elsewhere), Asked::Elsewhere, "{elsewhere} with {hosts:?}");
+            }
+        }
+        for hosts in ["['10.0.0.9']", "['::ffff:10.0.0.9']", "['[::FFFF:a00:9]']"] {
+            let hosts = configured(hosts);
+            for here in ["10.0.0.9:80", "[::ffff:10.0.0.9]", "[::ffff:a00:9]:1"] {
+                assert_eq!(judged(&hosts, here), Asked::Here, "{here} with {hosts:?}");
+            }
+            for elsewhere in ["10.0.0.8", "[10.0.0.9]", "010.0.0.9", "167772169", "0xa000009", "10.0.0.9.example"] {
+                assert_eq!(judged(&hosts, elsewhere), Asked::Elsewhere, "{elsewhere} with {hosts:?}");
+            }
         }
     }
 
