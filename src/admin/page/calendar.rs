@@ -3,7 +3,7 @@
 //! A state has a shape besides its colour. All cells of a state in a row are one path, so that three years of days are a few
 //! kilobytes; hovering over a row says what is in it, and so does the table for whoever cannot see or hover.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -174,7 +174,8 @@ fn picture(html: &mut Html, kind: Kind, rows: &[Row<'_>], (at, part): (u64, &'st
     for (n, row) in rows.iter().enumerate() {
         let y = HEAD + ROW * n as u64;
         html.raw("<g transform=\"translate(0,").number(y).raw(")\"><title>").text(&row.name).raw(": ");
-        html.text(&in_words(kind, &row.cells)).raw("</title><text x=\"0\" y=\"10\">").text(&row.name).raw("</text>");
+        in_words(html, kind, &row.cells);
+        html.raw("</title><text x=\"0\" y=\"10\">").text(&row.name).raw("</text>");
         let mut states: BTreeMap<State, Vec<u64>> = BTreeMap::new();
         for (column, window) in &row.cells {
             states.entry(window.state).or_default().push(*column);
@@ -205,25 +206,20 @@ const fn day_name(day: u64) -> Option<&'static str> {
     }
 }
 
-/// `1–30 archived, 31 overdue`.
-fn in_words(kind: Kind, cells: &[(u64, &WindowState)]) -> String {
+/// `1–30 archived, 31 overdue`. Each run is a text by itself: together they are longer than one that is shown may be.
+fn in_words(html: &mut Html, kind: Kind, cells: &[(u64, &WindowState)]) {
     let name = |column: u64| match kind {
         Kind::Month => MONTHS.get(usize::try_from(column).unwrap_or(0)).copied().unwrap_or("").to_owned(),
         Kind::Day => (column + 1).to_string(),
     };
-    let mut text = String::new();
-    for run in cells.chunk_by(|(_, a), (_, b)| a.state == b.state) {
+    for (n, run) in cells.chunk_by(|(_, a), (_, b)| a.state == b.state).enumerate() {
         let (Some((first, window)), Some((last, _))) = (run.first(), run.last()) else { continue };
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
-        text.push_str(&name(*first));
+        html.raw(if n > 0 { ", " } else { "" }).text(&name(*first));
         if first != last {
-            let _ = write!(text, "\u{2013}{}", name(*last));
+            html.raw("\u{2013}").text(&name(*last));
         }
-        let _ = write!(text, " {}", words::state(window.state));
+        html.raw(" ").raw(words::state(window.state));
     }
-    text
 }
 
 /// What lacks and can be mended, or is not yet due, and why: the newest.
@@ -268,7 +264,8 @@ fn table(html: &mut Html, kind: Kind, rows: &[Row<'_>], at: u64) {
     html.raw("</th></tr></thead><tbody>");
     for row in rows.iter().rev() {
         html.raw("<tr><th scope=\"row\">").text(&row.name).raw("</th><td>");
-        html.text(&in_words(kind, &row.cells)).raw("</td></tr>");
+        in_words(html, kind, &row.cells);
+        html.raw("</td></tr>");
     }
     html.raw("</tbody></table></details>");
 }

@@ -306,3 +306,18 @@ fn what_is_shown_does_not_grow_with_what_is_overdue() {
     assert!(page.len() < windows * 60 + 15_000, "{} bytes for {windows} windows", page.len());
     assert_eq!(page.matches("<details").count(), 2);
 }
+
+#[test]
+fn a_month_of_which_every_other_day_is_lost_is_told_to_its_end() {
+    let odd: Vec<TaskFacts> = (0..16)
+        .map(|n| {
+            let day = (2024, 1, 2 * n + 1);
+            stored(&["a"], task(&day.2.to_string(), "success", day, day))
+        })
+        .collect();
+    let expected = expect(key("main", Export::UsageDetail), Kind::Day, "*", (2024, 1, 1), 36, &odd);
+    let page = view::page(&Facts { expected: vec![expected], ..scene() });
+    for end in ["</title>", "</td>"] {
+        assert!(page.contains(&format!("29 archived, 30 beyond reach, 31 archived{end}")), "{end}");
+    }
+}
