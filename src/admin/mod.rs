@@ -34,6 +34,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+pub(crate) use self::page::at as page_at;
 use self::{counts::Counts, guard::Asked, page::Page, probe::Probe};
 pub use self::{
     health::{Health, ListingHealth, ListingHealthConfig, Polled},

@@ -85,6 +85,8 @@ pub(super) fn counts(summary: &Summary) -> String {
 }
 
 #[cfg(test)]
+mod page_tests;
+#[cfg(test)]
 pub(super) mod sample;
 #[cfg(test)]
 mod year_tests;

@@ -72,6 +72,12 @@ impl Page {
     }
 }
 
+/// The page as it would be at another time than now.
+#[cfg(test)]
+pub(crate) async fn at(state: &AdminState, now: jiff::Timestamp) -> String {
+    view::page(&facts::gather(state, now).await.unwrap())
+}
+
 fn answer(status: StatusCode, body: Bytes) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response()
 }

@@ -19,7 +19,9 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use super::page_tests;
 use crate::{
+    admin::{AdminState, Health, Sight, page_at},
     assembly::{Assembly, World},
     cli::{calendar, gaps, output::Piece, window_json::WindowJson, windows},
     completeness::{self, Expected, MaySay},
@@ -35,8 +37,8 @@ use crate::{
 };
 
 /// The account, and the month or day.
-type Key = (String, String);
-type States = BTreeMap<Key, State>;
+pub(super) type Key = (String, String);
+pub(super) type States = BTreeMap<Key, State>;
 
 const FIRST: Date = jiff::civil::date(2024, 2, 1);
 const DAYS: i32 = 366;
@@ -266,20 +268,26 @@ fn of_gaps(expected: &[Expected], now: Timestamp) -> (States, String) {
         let (word, rest) = line.split_once(": ").unwrap();
         let state = State::ALL.into_iter().find(|s| words::state(*s) == word).unwrap();
         let (account, rest) = rest.split_once("/usage-detail \"traffic*\" ").unwrap();
-        let dates = rest.split(", due ").next().unwrap();
+        let range = rest.split(", due ").next().unwrap();
         let (first, last) =
-            dates.split_once(" to ").map_or((dates, dates), |(first, rest)| (first, rest.split(' ').next().unwrap()));
-        let is_month = first.len() == 7;
-        let day =
-            |text: &str| -> Date { if is_month { format!("{text}-01") } else { text.to_owned() }.parse().unwrap() };
-        let mut at = day(first);
-        while at <= day(last) {
-            let name = if is_month { at.to_string()[..7].to_owned() } else { at.to_string() };
-            assert_eq!(read.insert((account.to_owned(), name), state), None, "{line}");
-            at = at.checked_add(if is_month { 1.month() } else { 1.day() }).unwrap();
+            range.split_once(" to ").map_or((range, range), |(first, rest)| (first, rest.split(' ').next().unwrap()));
+        for date in dates(first, last) {
+            assert_eq!(read.insert((account.to_owned(), date), state), None, "{line}");
         }
     }
     (read, summary)
+}
+
+/// Every month or day from the one to the other.
+pub(super) fn dates(first: &str, last: &str) -> Vec<String> {
+    let is_month = first.len() == 7;
+    let day = |text: &str| -> Date { if is_month { format!("{text}-01") } else { text.to_owned() }.parse().unwrap() };
+    let (mut at, mut dates) = (day(first), Vec::new());
+    while at <= day(last) {
+        dates.push(if is_month { at.to_string()[..7].to_owned() } else { at.to_string() });
+        at = at.checked_add(if is_month { 1.month() } else { 1.day() }).unwrap();
+    }
+    dates
 }
 
 /// What people see in `calendar`.
@@ -327,6 +335,38 @@ fn class(state: State) -> Option<&'static str> {
     }
 }
 
+/// The status page, whole, at that time.
+async fn page(life: &Life, config: &Config, metrics: &Metrics, now: Timestamp) -> String {
+    let state = AdminState {
+        store: life.store.clone(),
+        metrics: metrics.clone(),
+        health: Arc::new(Health::new()),
+        sight: Arc::new(Sight::new(config)),
+    };
+    page_at(&state, now).await
+}
+
+/// The status page shows these, wherever it shows windows.
+fn assert_page(page: &str, known: &States, now: Timestamp) {
+    let shown = page_tests::read(page);
+    assert_eq!(shown.drawn, *known, "{now}: the shapes on the page");
+    assert_eq!(shown.titles, *known, "{now}: the rows on the page");
+    assert_eq!(shown.table, *known, "{now}: the table on the page");
+    assert!(
+        shown.gaps.iter().all(|(key, state)| known.get(key) == Some(state)),
+        "{now}: gaps on the page {:?}",
+        shown.gaps
+    );
+    assert!(!shown.gaps.is_empty(), "{now}: the page names no gap");
+    let mut counts = BTreeMap::new();
+    for ((account, _), state) in known {
+        *counts.entry((account.clone(), *state)).or_default() += 1;
+    }
+    assert_eq!(shown.counts, counts, "{now}: the numbers on the page");
+    let overdue = known.values().filter(|state| **state == State::Overdue).count();
+    assert_eq!(shown.overdue, overdue, "{now}: the verdict on the page");
+}
+
 /// Everything that shows windows shows these.
 async fn assert_agreement(life: &Life, config: &Config, metrics: &Metrics, now: Timestamp) -> States {
     let expected = completeness::read(&life.store, config, now).await.unwrap();
@@ -345,6 +385,7 @@ async fn assert_agreement(life: &Life, config: &Config, metrics: &Metrics, now: 
     }
     metrics.windows(&completeness::summaries(&expected));
     assert_eq!(of_metrics(metrics), counts, "{now}: metrics");
+    assert_page(&page(life, config, metrics, now).await, &known, now);
     let mut said = format!("{} windows: ", known.len());
     let totals: Vec<String> = State::ALL
         .into_iter()
