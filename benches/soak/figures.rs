@@ -1,16 +1,11 @@
 //! What is looked at, and what has to stay as it is.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
-
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use crate::{
     Daemon,
     common::{Failed, status},
+    database::number,
 };
 
 /// Of a half later than the first, a figure may be so much more than in the one before, in percent. Medians of hundreds of
@@ -130,13 +125,4 @@ impl Figures {
 
 fn bytes_a_row(look: &Look) -> u64 {
     look.database / look.rows.max(1)
-}
-
-/// One number of the database, read while the daemon runs.
-pub async fn number(database: &Path, sql: &str) -> Result<i64, Failed> {
-    let options = SqliteConnectOptions::new().filename(database).read_only(true).disable_statement_logging();
-    let mut connection = options.connect().await?;
-    let value = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
-    connection.close().await?;
-    Ok(value)
 }

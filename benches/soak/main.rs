@@ -11,6 +11,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/database.rs"]
+mod database;
 mod faults;
 mod figures;
 
@@ -181,7 +183,7 @@ impl Daemon {
             let mut missing = 0;
             for (name, id, _) in ACCOUNTS {
                 let listed = i64::try_from(cloud.task_count(id, Export::UsageDetail))?;
-                let stored = figures::number(
+                let stored = database::number(
                     &self.database,
                     &format!(
                         "SELECT count(*) FROM tasks NATURAL JOIN downloads WHERE account = '{name}'
