@@ -1,7 +1,8 @@
 //! One event as one line.
 
-use std::{error::Error, fmt, fmt::Write};
+use std::{borrow::Cow, error::Error, fmt, fmt::Write};
 
+use serde::Serialize;
 use serde_json::Value;
 use tracing::{
     Event, Level,
@@ -21,7 +22,7 @@ pub(super) struct Line {
     pub(super) target: String,
     pub(super) message: String,
     /// In the order in which they were given.
-    pub(super) fields: Vec<(String, Value)>,
+    pub(super) fields: Vec<(Cow<'static, str>, Value)>,
 }
 
 impl Line {
@@ -38,30 +39,28 @@ impl Line {
         event.record(&mut line);
         // Only this program's own events have names that are promised.
         if let Some(name) = line.event.take_if(|_| !line.target.starts_with(OURS)) {
-            line.fields.insert(0, ("field_event".to_owned(), Value::from(name)));
+            line.fields.insert(0, ("field_event".into(), Value::from(name)));
         }
         line
     }
 
     pub(super) fn json(&self) -> String {
-        let mut out = String::with_capacity(256);
-        let mut put = |name: &str, value: &Value| {
-            out.push(if out.is_empty() { '{' } else { ',' });
-            // The display of a JSON value is compact JSON.
-            let _ = write!(out, "{}:{value}", Value::from(name));
-        };
-        put("timestamp", &Value::from(self.timestamp.as_str()));
-        put("level", &Value::from(self.level.as_str().to_ascii_lowercase()));
-        put("event", &Value::from(self.event.as_deref().unwrap_or("log")));
-        put("message", &Value::from(self.message.as_str()));
+        let mut out = Object(Vec::with_capacity(512));
+        out.put("timestamp", &self.timestamp);
+        out.put("level", &self.level.as_str().to_ascii_lowercase());
+        out.put("event", self.event.as_deref().unwrap_or("log"));
+        out.put("message", &self.message);
         if self.event.is_none() {
-            put("target", &Value::from(self.target.as_str()));
+            out.put("target", &self.target);
         }
         for (name, value) in &self.fields {
-            put(name, value);
+            out.put(name, value);
         }
-        out.push('}');
-        json_visible(&out).into_owned()
+        let line = out.end();
+        match json_visible(&line) {
+            Cow::Borrowed(_) => line,
+            Cow::Owned(shown) => shown,
+        }
     }
 
     pub(super) fn text(&self, colour: bool) -> String {
@@ -88,17 +87,38 @@ impl Line {
 
     fn put(&mut self, field: &Field, value: Value) {
         let value = match value {
-            Value::String(text) => Value::String(redact(&text).into_owned()),
+            Value::String(text) => match redact(&text) {
+                Cow::Borrowed(_) => Value::String(text),
+                Cow::Owned(shorter) => Value::String(shorter),
+            },
             other => other,
         };
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
             ("event", Value::String(text)) => self.event = Some(text),
             (name, value) => {
-                let prefix = if RESERVED.contains(&name) { "field_" } else { "" };
-                self.fields.push((format!("{prefix}{name}"), value));
+                let name = if RESERVED.contains(&name) { format!("field_{name}").into() } else { name.into() };
+                self.fields.push((name, value));
             }
         }
+    }
+}
+
+/// A JSON object that is being written, member by member, without a tree of values before it.
+struct Object(Vec<u8>);
+
+impl Object {
+    fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        // Writing to memory cannot fail, nor can what is written: texts, and values that are JSON.
+        let _ = serde_json::to_writer(&mut self.0, name);
+        self.0.push(b':');
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    fn end(mut self) -> String {
+        self.0.push(b'}');
+        String::from_utf8(self.0).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
     }
 }
 
