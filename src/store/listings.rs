@@ -52,6 +52,15 @@ pub struct SweepEnd {
     pub suspect: Option<u64>,
 }
 
+// Read twice at every poll: through indexes that hold only what is not done.
+pub(super) const WATCHED: &str = "SELECT task_id, page FROM tasks INDEXED BY tasks_unfinished
+     WHERE account = ?1 AND export = ?2 AND last_seen_at >= ?3 AND unlisted_at IS NULL AND status NOT IN ('success', 'failed')
+     UNION ALL
+     SELECT t.task_id, t.page FROM downloads AS d INDEXED BY downloads_wanted
+     CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+     WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
+        AND t.last_seen_at >= ?3 AND t.unlisted_at IS NULL";
+
 impl Store {
     /// Makes sure that a configured listing has its row, and notes its endpoint.
     ///
@@ -139,22 +148,13 @@ impl Store {
     /// When the database fails.
     pub async fn watched(&self, listing: &ListingKey, since: Timestamp) -> Result<Vec<Watched>, StoreError> {
         let failed = || self.sql("read the unfinished tasks");
-        let rows = sqlx::query(
-            "SELECT task_id, page FROM tasks
-             WHERE account = ?1 AND export = ?2 AND last_seen_at >= ?3 AND unlisted_at IS NULL
-                AND status NOT IN ('success', 'failed')
-             UNION ALL
-             SELECT t.task_id, t.page FROM downloads AS d INDEXED BY downloads_waiting
-             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
-             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
-                AND t.last_seen_at >= ?3 AND t.unlisted_at IS NULL",
-        )
-        .bind(listing.account.as_str())
-        .bind(listing.export.as_str())
-        .bind(rfc3339(since))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed())?;
+        let rows = sqlx::query(WATCHED)
+            .bind(listing.account.as_str())
+            .bind(listing.export.as_str())
+            .bind(rfc3339(since))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed())?;
         rows.iter()
             .map(|row| {
                 let id: String = row.try_get(0).map_err(failed())?;

@@ -32,15 +32,32 @@ pub(super) const WAITING: &str =
      CROSS JOIN downloads AS d INDEXED BY downloads_waiting
      WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1";
 
-/// As above, by listing, and no further than the first of each.
-pub(super) const IN_HAND: &str =
-    "SELECT j.key FROM json_each(?1) AS j
-     WHERE EXISTS (SELECT 1 FROM downloads AS d INDEXED BY downloads_waiting
-                   WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
-                     AND (d.link IS NOT NULL OR d.active_since IS NOT NULL))
-        OR EXISTS (SELECT 1 FROM downloads AS d INDEXED BY downloads_active
-                   WHERE d.active_since IS NOT NULL AND d.state = 'active' AND d.account = j.value ->> 0
-                     AND d.export = j.value ->> 1)";
+pub(super) const HAS_LINKED: &str = "SELECT EXISTS (SELECT 1 FROM json_each(?1) AS j
+        CROSS JOIN downloads AS d INDEXED BY downloads_waiting
+        WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
+            AND d.link IS NOT NULL)";
+
+// Read after every attempt: neither what a listing ever had nor what waits with its link may count.
+pub(super) const WANTED: &str = "SELECT d.task_id, t.page FROM downloads AS d INDEXED BY downloads_wanted
+     CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+     WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
+        AND d.active_since IS NULL
+     ORDER BY d.queued_for, d.task_id";
+
+// A run writes what is held against a download, and nothing where there is nothing.
+pub(super) const MAKE_DUE: &str =
+    "UPDATE downloads INDEXED BY downloads_waiting SET not_before = NULL, failures = 0, attempt = 0
+     WHERE (state = 'pending' OR recheck = 1) AND active_since IS NULL
+        AND (not_before IS NOT NULL OR failures <> 0 OR attempt <> 0)
+        AND account IN (SELECT value ->> 0 FROM json_each(?1))
+        AND (account, export) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))";
+
+// A task is listed as a success and queued in one transaction, so that what is not stored has its row in the queue.
+pub(super) const UNDELIVERED: &str = "SELECT count(*) FROM json_each(?1) AS j
+     CROSS JOIN downloads AS d INDEXED BY downloads_undelivered
+        ON d.account = j.value ->> 0 AND d.export = j.value ->> 1 AND d.state <> 'stored'
+     CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
+     WHERE t.status = 'success' AND t.unlisted_at IS NULL";
 
 impl Store {
     /// Counts what the queue of these accounts and exports still has to do. In one statement: between two, a download
@@ -64,21 +81,16 @@ impl Store {
         })
     }
 
-    /// Whether any download of these listings waits with a link. Reads no further than the first.
+    /// Whether any download of these listings waits with a link. Reads no further than the first that does.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn has_linked(&self, listings: &[ListingKey]) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM json_each(?1) AS j
-                CROSS JOIN downloads AS d INDEXED BY downloads_waiting
-                WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
-                    AND d.link IS NOT NULL)",
-        )
-        .bind(json(&pairs(listings)))
-        .fetch_one(&self.readers)
-        .await
-        .map_err(self.sql("look whether anything waits"))
+        sqlx::query_scalar(HAS_LINKED)
+            .bind(json(&pairs(listings)))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.sql("look whether anything waits"))
     }
 
     /// Those of these listings of which a download is under way, or waits with a link.
@@ -100,18 +112,12 @@ impl Store {
     /// When the database fails.
     pub async fn wanted(&self, listing: &ListingKey) -> Result<Vec<(TaskId, Option<u32>)>, StoreError> {
         let failed = || self.sql("read the wanted links");
-        let rows = sqlx::query(
-            "SELECT d.task_id, t.page FROM downloads AS d
-             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
-             WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = ?1 AND d.export = ?2 AND d.wanted_at IS NOT NULL
-                AND d.active_since IS NULL
-             ORDER BY d.queued_for, d.task_id",
-        )
-        .bind(listing.account.as_str())
-        .bind(listing.export.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed())?;
+        let rows = sqlx::query(WANTED)
+            .bind(listing.account.as_str())
+            .bind(listing.export.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed())?;
         rows.iter()
             .map(|row| {
                 let id: String = row.try_get(0).map_err(failed())?;
@@ -140,15 +146,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn make_due(&self, listings: &[ListingKey]) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE downloads INDEXED BY downloads_waiting SET not_before = NULL, failures = 0, attempt = 0
-             WHERE (state = 'pending' OR recheck = 1) AND active_since IS NULL
-                AND (account, export) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))",
-        )
-        .bind(json(&pairs(listings)))
-        .execute(&self.writer)
-        .await
-        .map_err(self.sql("make the queue due"))?;
+        sqlx::query(MAKE_DUE)
+            .bind(json(&pairs(listings)))
+            .execute(&self.writer)
+            .await
+            .map_err(self.sql("make the queue due"))?;
         Ok(())
     }
 
@@ -157,17 +159,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn undelivered(&self, listings: &[ListingKey]) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM json_each(?1) AS j
-             CROSS JOIN downloads AS d INDEXED BY downloads_undelivered
-             CROSS JOIN tasks AS t ON t.account = d.account AND t.export = d.export AND t.task_id = d.task_id
-             WHERE d.state <> 'stored' AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
-                AND t.status = 'success' AND t.unlisted_at IS NULL",
-        )
-        .bind(json(&pairs(listings)))
-        .fetch_one(&self.readers)
-        .await
-        .map_err(self.sql("count what is not delivered"))?;
+        let count: i64 = sqlx::query_scalar(UNDELIVERED)
+            .bind(json(&pairs(listings)))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.sql("count what is not delivered"))?;
         Ok(unsigned(count))
     }
 

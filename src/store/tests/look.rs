@@ -6,8 +6,9 @@ use crate::{
     store::{
         Given, Retrying,
         inspect::RECENT,
+        listings::WATCHED,
         look::{ATTEMPTING, FACTS, GIVEN, RETRYING, UNDONE},
-        waiting::{IN_HAND, WAITING},
+        waiting::{HAS_LINKED, MAKE_DUE, UNDELIVERED, WAITING, WANTED},
     },
 };
 
@@ -36,9 +37,17 @@ async fn looking_reads_one_task_or_what_waits_and_goes_over_all_downloads_once_t
     let waiting = plan(&store, WAITING).await;
     assert!(waiting.contains("SEARCH d USING INDEX downloads_waiting (account=?)"), "{waiting}");
     assert!(waiting.contains("downloads_active") && !waiting.contains("autoindex_downloads"), "{waiting}");
-    let in_hand = plan(&store, IN_HAND).await;
-    assert!(in_hand.contains("SEARCH d USING INDEX downloads_waiting (account=?)"), "{in_hand}");
-    assert!(in_hand.contains("downloads_active") && !in_hand.contains("autoindex_downloads"), "{in_hand}");
+    for (sql, index) in [
+        (WATCHED, "SEARCH d USING INDEX downloads_wanted (account=? AND export=?)"),
+        (WATCHED, "SEARCH tasks USING INDEX tasks_unfinished (account=? AND export=? AND last_seen_at>?)"),
+        (WANTED, "SEARCH d USING INDEX downloads_wanted (account=? AND export=?)"),
+        (HAS_LINKED, "SEARCH d USING INDEX downloads_waiting (account=?)"),
+        (MAKE_DUE, "SEARCH downloads USING INDEX downloads_waiting (account=?)"),
+        (UNDELIVERED, "SEARCH d USING INDEX downloads_undelivered (account=? AND export=?)"),
+    ] {
+        let plan = plan(&store, sql).await;
+        assert!(plan.contains(index) && !plan.contains("autoindex_downloads"), "{sql}: {plan}");
+    }
     let given = plan(&store, GIVEN).await;
     assert_eq!(given.matches("downloads").count(), 1, "{given}");
     assert!(given.starts_with("SCAN downloads") && !given.contains("INDEX"), "{given}");
