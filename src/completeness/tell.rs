@@ -164,7 +164,7 @@ mod tests {
             name: None,
             status: Status::parse("success").unwrap(),
             created_at: None,
-            first_seen_at: at(last),
+            first_seen_at: now(),
             range: Some((at(from), at(last))),
             unlisted_at: None,
             download: Some(DownloadFacts { state: DownloadState::Stored, reason: None, reissued: false }),

@@ -32,6 +32,16 @@ pub(super) const WAITING: &str =
      CROSS JOIN downloads AS d INDEXED BY downloads_waiting
      WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1";
 
+/// As above, by listing, and no further than the first of each.
+pub(super) const IN_HAND: &str =
+    "SELECT j.key FROM json_each(?1) AS j
+     WHERE EXISTS (SELECT 1 FROM downloads AS d INDEXED BY downloads_waiting
+                   WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1
+                     AND (d.link IS NOT NULL OR d.active_since IS NOT NULL))
+        OR EXISTS (SELECT 1 FROM downloads AS d INDEXED BY downloads_active
+                   WHERE d.active_since IS NOT NULL AND d.state = 'active' AND d.account = j.value ->> 0
+                     AND d.export = j.value ->> 1)";
+
 pub(super) const HAS_LINKED: &str = "SELECT EXISTS (SELECT 1 FROM json_each(?1) AS j
         CROSS JOIN downloads AS d INDEXED BY downloads_waiting
         WHERE (d.state = 'pending' OR d.recheck = 1) AND d.account = j.value ->> 0 AND d.export = j.value ->> 1

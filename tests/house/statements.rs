@@ -12,7 +12,7 @@ use crate::source::{Kind, Source, read};
 const PLANS: &str = "tests/fixtures/plans.txt";
 
 /// Part of a statement, a step of it that goes through a whole table or sorts, and why that is right.
-const WHOLE: [(&str, &str, &str); 22] = [
+const WHOLE: [(&str, &str, &str); 23] = [
     ("count(*) FROM tasks NOT INDEXED", "SCAN tasks", COUNTED),
     ("count(*) FROM tasks NOT INDEXED", "USE TEMP B-TREE FOR GROUP BY", COUNTED),
     ("count(*) FROM downloads NOT INDEXED", "SCAN downloads", COUNTED),
@@ -27,6 +27,7 @@ const WHOLE: [(&str, &str, &str); 22] = [
         WAITS,
     ),
     ("ORDER BY d.not_before LIMIT ?4", "USE TEMP B-TREE FOR ORDER BY", WAITS),
+    ("ORDER BY d.queued_for, d.task_id", "USE TEMP B-TREE FOR ORDER BY", WAITS),
     ("INDEXED BY downloads_undelivered", "USE TEMP B-TREE FOR GROUP BY", WAITS),
     ("WITH late AS MATERIALIZED", "SCAN late", WAITS),
     ("SELECT t.account, t.export, t.task_id, 'unlisted'", "USE TEMP B-TREE FOR ORDER BY", GIVEN),
