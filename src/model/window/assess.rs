@@ -309,13 +309,10 @@ fn early(task: &TaskFacts) -> Early {
 /// The files that count for a window: one that covers all of it, or the fewest that do together.
 fn choose(window: Span, mut files: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     files.sort_by(|a, b| a.preference().cmp(&b.preference()));
-    if let Some(whole) = files.iter().find(|c| c.range.covers(window)) {
-        return vec![*whole];
-    }
     let mut chosen = Vec::new();
     let mut lacking = vec![window];
-    // The longest of those that do not suffice by themselves first, so that few are taken; the sort is stable, so that
-    // of equal ranges the newest comes first.
+    // Those that cover most of it first, so that few are taken; the sort is stable, so that of those that cover as much, all of
+    // it perhaps, the preferred one comes first.
     files.sort_by_key(|c| Reverse(c.range.common(window).map(Span::length)));
     for candidate in files {
         let left = without(&lacking, &[candidate.range]);

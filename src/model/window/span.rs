@@ -44,12 +44,6 @@ impl Span {
         self.end.checked_sub(SignedDuration::from_secs(1)).unwrap_or(self.start).max(self.start)
     }
 
-    /// Whether `other` lies within.
-    #[must_use]
-    pub fn covers(self, other: Self) -> bool {
-        self.start <= other.start && other.end <= self.end
-    }
-
     /// What both have.
     #[must_use]
     pub fn common(self, other: Self) -> Option<Self> {

@@ -393,6 +393,28 @@ fn why_and_what_to_do_are_said_in_words() {
              EndTime=2026-08-28T15:59:59Z Type=flow (possible until 2027-08-14T16:00:00Z, in 338 days)",
         ]
     );
+    let three: Vec<_> = ["1", "2", "3"].map(|id| task(id, "failed", AUGUST)).into();
+    assert_eq!(words::why(&august(&three, LATE)), "no file covers it; task 1 failed, task 2 failed, task 3 failed");
+    let way = [task("1", "success", AUGUST), task("2", "created", AUGUST)];
+    assert_eq!(
+        words::why(&august(&way, EARLY)),
+        "no file covers it; the file of task 1 is on its way, task 2 is created"
+    );
+    assert_eq!(words::why(&august(&[stored("1", AUGUST, "a")], LATE)), "task 1 revision 1");
+    let restated = [stored("1", AUGUST, "a"), stored("2", AUGUST, "b")];
+    assert_eq!(words::why(&august(&restated, LATE)), "task 2 revision 1 counts, other bytes have task 1 revision 1");
+    let fading = august(&[], "2027-08-01T00:30:00Z");
+    assert_eq!(
+        words::why(&fading),
+        "no file covers it; no task is known; 2026-07-31T16:00:00Z to 2026-08-01T00:59:59Z can be exported no more"
+    );
+    let advice = words::advice(&fading, Export::Usage, None, at("2027-08-01T00:30:00Z"));
+    assert!(
+        advice[0]
+            .ends_with("StartTime=2026-08-01T01:00:00Z EndTime=2026-08-31T15:59:59Z (its oldest hours fade first)"),
+        "{advice:?}"
+    );
+    assert_eq!(words::why(&august(&[], "2028-01-01T00:00:00Z")), "no file covers it; no task is known");
     let nothing = august(&[], LATE);
     assert_eq!(words::why(&nothing), "no file covers it; no task is known");
     assert_eq!(words::create(&nothing, Export::Usage, None)[0].data, None);
@@ -400,6 +422,34 @@ fn why_and_what_to_do_are_said_in_words() {
     assert_eq!(words::until(at(EARLY), at(LATE)), "8 days ago");
     assert_eq!(words::until(at("2026-09-02T01:30:00Z"), at(EARLY)), "in 90 minutes");
     assert_eq!(words::until(at("2026-09-03T12:00:00Z"), at(EARLY)), "in 36 hours");
+}
+
+#[test]
+fn what_is_configured_and_what_is_shown_has_its_word() {
+    assert_eq!(
+        State::ALL.map(words::state),
+        ["archived", "restated", "pending", "missing", "failed", "overdue", "beyond reach"]
+    );
+    let fates = [Fate::Stored, Fate::Pending, Fate::Failed, Fate::Abandoned(None), Fate::Lost];
+    assert_eq!(fates.map(Fate::as_str), ["stored", "pending", "failed", "abandoned", "unlisted"]);
+    assert_eq!(Kind::ALL.map(Kind::as_str), ["month", "day"]);
+    for (pattern, is_any) in [("*", true), ("**", true), ("", false), ("a*", false), ("*a", false)] {
+        let pattern = NamePattern::new(pattern);
+        assert_eq!((pattern.is_any(), NamePattern::new(pattern.as_str()) == pattern), (is_any, true), "{pattern:?}");
+    }
+    let expectation = expect(Kind::Month, date(2026, 8, 1));
+    assert_eq!((expectation.begins_at(), expectation.zone_name()), (Some(at(AUGUST.0)), "Asia/Shanghai".to_owned()));
+    assert_eq!(Expectation { zone: TimeZone::UTC, ..expectation }.zone_name(), "UTC");
+}
+
+#[test]
+fn a_link_may_serve_when_its_task_is_listed_no_more() {
+    let waits = TaskFacts { download: download(DownloadState::Pending), ..task("1", "success", AUGUST) };
+    for gone in
+        [TaskFacts { unlisted_at: Some(at(EARLY)), ..waits.clone() }, TaskFacts { status: Status::Failed, ..waits }]
+    {
+        assert_eq!((gone.fate(), august(&[gone], EARLY).state), (Fate::Pending, State::Pending));
+    }
 }
 
 /// Hours of January 2026 in Beijing, so that ranges meet, overlap and leave gaps.
