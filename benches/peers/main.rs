@@ -52,8 +52,8 @@ struct Arguments {
     /// Says which rows there are.
     #[arg(long)]
     list: bool,
-    /// Writes docs/performance.md and its plots.
-    #[arg(long, conflicts_with = "only")]
+    /// Writes docs/performance.md and its plots, with the rows that were measured.
+    #[arg(long)]
     write: bool,
     /// What cargo gives to every benchmark.
     #[arg(long, hide = true)]
@@ -94,14 +94,15 @@ fn main() -> Result<(), Failed> {
         }
         writeln!(out, "{}", report::targets(report.findings.get(findings..).unwrap_or_default()))?;
         writeln!(out, "{}", report::parties(report.parties.get(parties..).unwrap_or_default())?)?;
+        // Row by row: what was measured is not lost with what comes after it.
+        if arguments.write {
+            document::write(&facts, arguments.runs, &report)?;
+        }
     }
     if !failed.is_empty() {
         return Err(format!("could not be measured: {}", failed.join(", ")).into());
     }
     writeln!(out, "{}", document::measured(&facts, arguments.runs, &report)?)?;
-    if arguments.write {
-        document::write(&facts, arguments.runs, &report)?;
-    }
     Ok(())
 }
 

@@ -48,7 +48,7 @@ impl Server {
         let [http, tls] = free_addresses()?;
         let config = folder.join("nginx.conf");
         fs::write(&config, configuration(folder, http, tls))?;
-        let child = Command::new(program())
+        let child = bound_to_us(program())
             .arg("-p")
             .arg(folder)
             .arg("-c")
@@ -108,6 +108,17 @@ impl Drop for Server {
         let _ = signal(self.child.id(), Signal::TERM);
         let _ = self.child.wait();
     }
+}
+
+/// A command that is told to end when this process does, however that happens; where `setpriv` is missing, it may outlive it.
+fn bound_to_us(program: &str) -> Command {
+    let has_setpriv = Command::new("setpriv").arg("--version").output().is_ok_and(|said| said.status.success());
+    if !has_setpriv {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", program]);
+    command
 }
 
 /// Debian keeps it where only root looks.

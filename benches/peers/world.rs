@@ -10,7 +10,10 @@ use std::{
 };
 
 use cdn_usaged::clock;
-use rustix::process::Signal;
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::Signal,
+};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -23,6 +26,9 @@ use crate::{
     server::Server,
 };
 
+/// How the folders of all runs are called, and what shows that one is in use.
+const PREFIX: &str = "peers-";
+const LOCK: &str = "lock";
 const SECRET: &str = "benchmark-secret";
 /// What the configuration permits at most.
 const CALLS_PER_SECOND_MAX: u32 = 100_000;
@@ -62,6 +68,8 @@ pub struct World {
     runtime: Runtime,
     folders: Cell<u32>,
     full: RefCell<BTreeMap<&'static str, PathBuf>>,
+    /// Shows that the folder is in use.
+    _lock: File,
     /// Last, so that it goes when nobody serves from it any more.
     scratch: TempDir,
 }
@@ -69,10 +77,15 @@ pub struct World {
 impl World {
     pub fn new(runs: usize, binary: PathBuf, python: Option<PathBuf>, with_large: bool) -> Result<Self, Failed> {
         // Beside what is built: a real disk, whatever /tmp is.
-        let scratch = tempfile::Builder::new().prefix("peers-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let beside = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_left_behind(beside)?;
+        let scratch = tempfile::Builder::new().prefix(PREFIX).tempdir_in(beside)?;
+        let lock = File::create(scratch.path().join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let server = Server::start(scratch.path(), with_large)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { server, runs, binary, python, runtime, folders: Cell::default(), full: RefCell::default(), scratch })
+        let (folders, full) = (Cell::default(), RefCell::default());
+        Ok(Self { server, runs, binary, python, runtime, folders, full, _lock: lock, scratch })
     }
 
     pub fn scratch(&self) -> &Path {
@@ -202,6 +215,19 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Removes what a run left that was cut off. One that still runs holds the lock of its folder.
+fn remove_left_behind(beside: &Path) -> Result<(), Failed> {
+    for entry in fs::read_dir(beside)? {
+        let folder = entry?.path();
+        let is_ours = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let Some(lock) = is_ours.then(|| File::open(folder.join(LOCK)).ok()).flatten() else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            fs::remove_dir_all(folder)?;
+        }
+    }
+    Ok(())
 }
 
 /// What fetching a file leaves of it, for every download.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The largest takes its time.
-const RUNS_MAX: usize = 3;
+const RUNS_MAX: usize = 2;
 
 pub fn growth(world: &World, report: &mut Report) -> Result<(), Failed> {
     let mut grown = Vec::new();
