@@ -85,18 +85,20 @@ fn bars(path: &Path, findings: &[Finding]) -> Result<(), Failed> {
     let root = SVGBackend::new(path, (1000, TOP as u32 + 24 + ROW * compared.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let text = ("sans-serif", 14).into_font().color(&INK);
-    let title = "what it takes, as a part of the target (the line): median, and the range of the runs";
+    let title = "what it takes, in parts of the target (the line), logarithmic: median, and range of the runs";
     root.draw(&Text::new(title, (16, 16), ("sans-serif", 16).into_font().color(&INK)))?;
-    // From 0 to one and a half times the target.
-    let (left, width) = (520.0, 440.0 / 1.5);
-    let at = |part: f64| (left + part.min(1.5) * width) as i32;
+    // Logarithmic, from a tenth of the target to thirty times as much, so that neither a good nor a bad one is cut off.
+    let (left, decade) = (440.0, 180.0);
+    let at = |part: f64| (left + (part.log10() + 1.0).clamp(0.0, 2.5) * decade) as i32;
     for (n, (finding, target)) in compared.iter().enumerate() {
         let y = TOP + n as i32 * ROW as i32;
         let label = format!("{}: {}", short(finding.work), finding.figure);
         root.draw(&Text::new(label, (16, y), text.clone()))?;
         let colour = if finding.spread.median <= *target { BLUE } else { ORANGE };
-        let bar = [(at(0.0), y), (at(finding.spread.median / target), y + 16)];
-        root.draw(&Rectangle::new(bar, colour.filled()))?;
+        let part = finding.spread.median / target;
+        root.draw(&Rectangle::new([(at(0.1), y), (at(part), y + 16)], colour.filled()))?;
+        let said = format!("{} x", crate::report::digits(part));
+        root.draw(&Text::new(said, (at(part.max(finding.spread.most / target)) + 8, y), text.clone()))?;
         let range = [(at(finding.spread.least / target), y + 8), (at(finding.spread.most / target), y + 8)];
         root.draw(&PathElement::new(range, INK.stroke_width(2)))?;
     }
@@ -107,5 +109,5 @@ fn bars(path: &Path, findings: &[Finding]) -> Result<(), Failed> {
 }
 
 fn short(work: &str) -> &str {
-    work.split(',').next().unwrap_or(work)
+    work.split(", ").next().unwrap_or(work)
 }
