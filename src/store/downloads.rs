@@ -192,16 +192,16 @@ impl Store {
             attempt: row.try_get::<u32, _>("attempt").map_err(failed())?.saturating_add(1),
             failures: row.try_get("failures").map_err(failed())?,
             link: self.word("downloads.link", SignedUrl::parse(&link))?,
-            link_at: self.time("downloads.link_at", text_of("link_at")?)?.unwrap_or(now),
+            link_at: self.time("downloads.link_at", text_of("link_at")?.as_deref())?.unwrap_or(now),
             link_was_refused,
             recheck: row.try_get("recheck").map_err(failed())?,
             partial_etag: text_of("partial_etag")?,
             stored_etag: text_of("stored_etag")?,
             stored_file: text_of("stored_path")?
                 .zip(row.try_get::<Option<i64>, _>("stored_bytes").map_err(failed())?.map(unsigned)),
-            range_start: self.time("tasks.range_start", text_of("range_start")?)?,
-            range_end: self.time("tasks.range_end", text_of("range_end")?)?,
-            remote_updated_at: self.time("tasks.updated_at", text_of("updated_at")?)?,
+            range_start: self.time("tasks.range_start", text_of("range_start")?.as_deref())?,
+            range_end: self.time("tasks.range_end", text_of("range_end")?.as_deref())?,
+            remote_updated_at: self.time("tasks.updated_at", text_of("updated_at")?.as_deref())?,
             started_at: now,
         })
     }

@@ -127,7 +127,7 @@ impl Store {
             .map_err(failed())?;
         let Some(row) = row else { return Ok(None) };
         let text = |column: &'static str| row.try_get::<Option<String>, _>(column).map_err(failed());
-        let time = |column: &'static str| self.time(column, text(column)?);
+        let time = |column: &'static str| self.time(column, text(column)?.as_deref());
         let active_since = time("active_since")?;
         let download = match text("state")? {
             None => None,

@@ -115,7 +115,7 @@ impl Store {
         parsed.map_err(|e| self.inconsistent(column, e))
     }
 
-    fn time(&self, column: &'static str, text: Option<String>) -> Result<Option<Timestamp>, StoreError> {
+    fn time(&self, column: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
         text.map(|t| t.parse::<Timestamp>().map_err(|e| self.inconsistent(column, e))).transpose()
     }
 

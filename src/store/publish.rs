@@ -229,7 +229,7 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let text_of = |column: &'static str| row.try_get::<Option<String>, _>(column).map_err(failed());
-                let since = self.time("downloads.active_since", text_of("active_since")?)?;
+                let since = self.time("downloads.active_since", text_of("active_since")?.as_deref())?;
                 let intent = text_of("intent")?
                     .map(|i| serde_json::from_str(&i).map_err(|e| self.inconsistent("downloads.intent", e)))
                     .transpose()?;
