@@ -196,7 +196,7 @@ impl Store {
     }
 
     /// What a sweep spends most of its time on. Twenty pages share the transaction, and a set of rows a statement: row by row costs
-    /// nine times as much, since each statement crosses to SQLite's thread and back. Twenty pages without news take some 72
+    /// nine times as much, since each statement crosses to SQLite's thread and back. Twenty pages without news take some 48
     /// million instructions, nearly all of them to read what is known; all of it new, 140 million, most of them in the trees of
     /// the tables and their indexes.
     async fn apply(
