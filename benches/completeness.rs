@@ -1,8 +1,11 @@
 //! What it costs to see that everything is there: `gaps`, `calendar` and the status page, each with its processor time, for
 //! ten accounts that have three years of days. Run with `cargo bench --bench completeness`.
 
-#[path = "common/mod.rs"]
 mod common;
+#[path = "common/http.rs"]
+mod http;
+#[path = "common/processor.rs"]
+mod processor;
 
 use std::{
     fs,
@@ -16,8 +19,9 @@ use std::{
 use cdn_usaged::clock;
 use cloudsim::{AccountSpec, CloudSim, Export, Object, TaskSpec};
 use common::{Failed, Keys, configure, status};
+use http::get;
 use jiff::{SignedDuration, ToSpan as _, Zoned};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use processor::{children_cpu_s, cpu_so_far_s};
 
 const ACCOUNTS: [Keys<'static>; 10] = [
     ("a0", "LTAIbench0", "secret-0"),
@@ -35,12 +39,11 @@ const DAYS: i32 = 3 * 365;
 /// Of so many days one has no task.
 const LACKS_EVERY: i32 = 97;
 
-/// How often each is done; the kernel counts processor time in hundredths of a second.
+/// How often each is done.
 const TIMES: u32 = 40;
 /// A page is shown again for some time, so that it is asked for at longer intervals; what the daemon does meanwhile counts.
 const PAGES: u32 = 10;
 const KEPT: Duration = Duration::from_secs(4);
-const TICKS_PER_SECOND: f64 = 100.0;
 
 const SECTIONS: &str = "[poll]\ninterval = '1h'\nidle_interval = '1h'\n[rate_limit]\ncalls_per_second = 100\nburst = 100\n\
     [download]\nallowed_networks = ['127.0.0.0/8']\nallow_http = true\n[log]\nformat = 'json'\n";
@@ -62,22 +65,22 @@ async fn measure() -> Result<(), Failed> {
     // It says with 1 that something is overdue, which it is.
     run(&config, &["once"]).await?;
     for command in [["gaps"].as_slice(), &["gaps", "--json"], &["calendar"]] {
-        let before = of_children()?;
+        let before = children_cpu_s()?;
         for _ in 0..TIMES {
             run(&config, command).await?;
         }
-        said(&mut out, &command.join(" "), TIMES, of_children()? - before)?;
+        said(&mut out, &command.join(" "), TIMES, children_cpu_s()? - before)?;
     }
     let daemon = Daemon(program(&config).arg("run").spawn()?);
     daemon.until_healthy(listen).await?;
-    let pid = daemon.0.id().to_string();
-    let before = of(&pid, 13)?;
+    let pid = daemon.0.id();
+    let before = cpu_so_far_s(pid)?;
     for _ in 0..PAGES {
         page(listen).await?;
         tokio::time::sleep(KEPT).await;
     }
-    said(&mut out, "GET /", PAGES, of(&pid, 13)? - before)?;
-    let kibibytes = status(daemon.0.id(), "VmHWM").ok_or("the daemon is gone")?;
+    said(&mut out, "GET /", PAGES, cpu_so_far_s(pid)? - before)?;
+    let kibibytes = status(pid, "VmHWM").ok_or("the daemon is gone")?;
     writeln!(out, "the daemon was resident with {} MiB at most", kibibytes.div_ceil(1024))?;
     Ok(())
 }
@@ -158,26 +161,4 @@ impl Drop for Daemon {
 async fn page(listen: SocketAddr) -> Result<(), Failed> {
     let answer = get(listen, "/").await?;
     if answer.starts_with("HTTP/1.1 200 ") && answer.contains("</html>") { Ok(()) } else { Err("no page".into()) }
-}
-
-async fn get(listen: SocketAddr, path: &str) -> Result<String, Failed> {
-    let mut stream = tokio::net::TcpStream::connect(listen).await?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
-}
-
-/// Processor time of the children that have ended, in seconds.
-fn of_children() -> Result<f64, Failed> {
-    of("self", 15)
-}
-
-/// The sum of two fields of `/proc/PID/stat`, which are counted from zero and in ticks; in seconds.
-fn of(pid: &str, first: usize) -> Result<f64, Failed> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name of the program, in parentheses, is the second field, and may have spaces.
-    let (_, rest) = text.rsplit_once(") ").ok_or("not what /proc has")?;
-    let ticks = rest.split(' ').skip(first - 2).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-    Ok(ticks / TICKS_PER_SECOND)
 }

@@ -19,6 +19,8 @@ mod listing;
 mod machine;
 mod measure;
 mod plot;
+#[path = "../common/processor.rs"]
+mod processor;
 mod report;
 mod rows;
 mod server;

@@ -9,13 +9,12 @@ use std::{
 };
 
 use cdn_usaged::clock;
-use nix::sys::{
-    resource::{UsageWho, getrusage},
-    time::TimeValLike as _,
-};
 use rustix::process::{Pid, Signal};
 
-use crate::common::{Failed, status};
+use crate::{
+    common::{Failed, status},
+    processor::children_cpu_s,
+};
 
 /// The longest that one process may take before it is ended.
 const RUN_MAX: Duration = Duration::from_secs(300);
@@ -98,19 +97,6 @@ pub fn signal(pid: u32, signal: Signal) -> Result<(), Failed> {
 
 pub fn mebibytes(kibibytes: u64) -> f64 {
     kibibytes as f64 / 1024.0
-}
-
-/// Of all children that have been waited for, and theirs.
-fn children_cpu_s() -> Result<f64, Failed> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    Ok((usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6)
-}
-
-/// What a process that still runs has taken of the processor so far.
-pub fn cpu_so_far_s(pid: u32) -> Result<f64, Failed> {
-    let clock = nix::time::ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(i32::try_from(pid)?))?;
-    let now = clock.now()?;
-    Ok(now.num_nanoseconds() as f64 / 1e9)
 }
 
 /// How often the threads of a process gave up the processor by themselves, so far.

@@ -15,6 +15,8 @@ mod common;
 mod database;
 mod faults;
 mod figures;
+#[path = "../common/http.rs"]
+mod http;
 
 use std::{
     fs,
@@ -30,7 +32,6 @@ use cloudsim::{AccountSpec, CloudSim, Export, Generated, Object, TaskSpec};
 use common::{Failed, Keys, configure};
 use figures::Figures;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const ACCOUNTS: [Keys<'static>; 3] = [
     ("one", "LTAIsoakone", "soak-secret-of-one"),
@@ -169,10 +170,7 @@ impl Daemon {
 
     /// Asks for its metrics, as a monitoring system does all the time.
     async fn scrape(&self) -> Result<(), Failed> {
-        let mut stream = tokio::net::TcpStream::connect(self.listen).await?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let answer = http::get(self.listen, "/metrics").await?;
         if answer.contains("cdn_usaged_build_info") { Ok(()) } else { Err("there are no metrics".into()) }
     }
 

@@ -15,7 +15,8 @@ use serde_json::Value;
 use crate::{
     common::{Failed, status},
     listing::{AFTER, BUSY, QUIET},
-    measure::{cpu_so_far_s, mebibytes, signal, voluntary_switches},
+    measure::{mebibytes, signal, voluntary_switches},
+    processor::cpu_so_far_s,
     report::Report,
     strace,
     world::{LIFTED, Ours, Settings, World},
