@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use jiff::{SignedDuration, civil::date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::date};
 
 use super::{
     facts::{Disk, Facts, Row, Transfer},
@@ -15,14 +15,14 @@ use crate::{
     model::{
         download::{DownloadState, Reason},
         overview::Concern,
-        task::{AccountName, Export, ListingKey, Status, TaskId},
+        task::{AccountName, Export, ListingKey},
         window::{
-            DataType, DownloadFacts, Expectation, FileFacts, Horizon, Kind, NamePattern, State, TaskFacts, assess,
+            DataType, Expectation, Horizon, Kind, NamePattern, State, TaskFacts, assess,
+            sample::{beijing, task, with},
         },
     },
     store::{Given, Listing, RecentRow, Retrying},
 };
-use jiff::Timestamp;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -36,49 +36,16 @@ fn key(account: &str, export: Export) -> ListingKey {
     ListingKey { account: AccountName::parse(account).unwrap(), export }
 }
 
-fn beijing() -> TimeZone {
-    TimeZone::fixed(jiff::tz::offset(8))
-}
-
-/// A task of whole days in Beijing, created when they were over.
-fn task(id: &str, status: &str, from: (i16, i8, i8), to: (i16, i8, i8)) -> TaskFacts {
-    let midnight = |(year, month, day)| date(year, month, day).to_zoned(beijing()).unwrap().timestamp();
-    let end = midnight(to) + SignedDuration::from_hours(24) - SignedDuration::from_secs(1);
-    TaskFacts {
-        id: TaskId::parse(id).unwrap(),
-        name: Some("traffic".to_owned()),
-        status: Status::parse(status).unwrap(),
-        created_at: Some(at("2026-09-01T00:00:00Z").max(end + SignedDuration::from_secs(1))),
-        first_seen_at: now(),
-        range: Some((midnight(from), end)),
-        unlisted_at: None,
-        download: None,
-        files: Vec::new(),
-    }
-}
-
-fn range_name(task: &TaskFacts) -> String {
-    let (start, end) = task.range.unwrap();
-    format!("{}_{}", start.strftime("%Y%m%dT%H%M%SZ"), end.strftime("%Y%m%dT%H%M%SZ"))
-}
-
 fn stored(shas: &[&str], task: TaskFacts) -> TaskFacts {
-    let files = shas.iter().zip(1..).map(|(sha, revision)| FileFacts {
-        revision,
-        path: format!("main/usage-detail/{}_{}.csv", range_name(&task), task.id),
-        sha256: (*sha).to_owned(),
-    });
-    let download = Some(DownloadFacts { state: DownloadState::Stored, reason: None, reissued: false });
-    TaskFacts { files: files.collect(), download, ..task }
+    with(DownloadState::Stored, None, shas, task)
 }
 
 fn months() -> Vec<TaskFacts> {
-    let abandoned = DownloadFacts { state: DownloadState::Abandoned, reason: Some(Reason::Gone), reissued: false };
     vec![
         stored(&["a"], task("1", "success", (2022, 1, 1), (2025, 4, 30))),
         stored(&["b"], task("2", "success", (2025, 6, 1), (2026, 5, 31))),
         stored(&["c", "d"], task("3", "success", (2026, 6, 1), (2026, 6, 30))),
-        TaskFacts { download: Some(abandoned), ..task("4", "success", (2026, 7, 1), (2026, 7, 31)) },
+        with(DownloadState::Abandoned, Some(Reason::Gone), &[], task("4", "success", (2026, 7, 1), (2026, 7, 31))),
         TaskFacts { created_at: Some(at("2026-09-09T08:00:00Z")), ..task("5", "created", (2026, 8, 1), (2026, 8, 31)) },
     ]
 }

@@ -1,13 +1,13 @@
 //! An account with every state, on the tenth of September 2026.
 
-use jiff::{SignedDuration, Timestamp, civil::date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::date};
 
 use crate::{
     completeness::Expected,
     model::{
         download::{DownloadState, Reason},
-        task::{AccountName, Export, ListingKey, Status, TaskId},
-        window::{DataType, DownloadFacts, Expectation, FileFacts, Horizon, Kind, NamePattern, TaskFacts, assess},
+        task::{AccountName, Export, ListingKey},
+        window::{DataType, Expectation, Horizon, Kind, NamePattern, TaskFacts, assess, sample},
     },
 };
 
@@ -15,34 +15,13 @@ pub(in crate::cli) fn now() -> Timestamp {
     "2026-09-10T00:00:00Z".parse().unwrap()
 }
 
-/// A task of the days from `from` to `to`, in Beijing, of 2026, created when they were over.
+/// A task of days of 2026.
 fn task(id: &str, status: &str, from: (i8, i8), to: (i8, i8)) -> TaskFacts {
-    let zone = TimeZone::fixed(jiff::tz::offset(8));
-    let midnight = |(month, day)| date(2026, month, day).to_zoned(zone.clone()).unwrap().timestamp();
-    let end = midnight(to) + SignedDuration::from_hours(24) - SignedDuration::from_secs(1);
-    TaskFacts {
-        id: TaskId::parse(id).unwrap(),
-        name: Some("traffic".to_owned()),
-        status: Status::parse(status).unwrap(),
-        created_at: Some("2026-09-01T00:00:00Z".parse::<Timestamp>().unwrap().max(end + SignedDuration::from_secs(1))),
-        first_seen_at: now(),
-        range: Some((midnight(from), end)),
-        unlisted_at: None,
-        download: None,
-        files: Vec::new(),
-    }
+    sample::task(id, status, (2026, from.0, from.1), (2026, to.0, to.1))
 }
 
 fn with(state: DownloadState, shas: &[&str], task: TaskFacts) -> TaskFacts {
-    let (start, end) = task.range.unwrap();
-    let range = format!("{}_{}", start.strftime("%Y%m%dT%H%M%SZ"), end.strftime("%Y%m%dT%H%M%SZ"));
-    let files = shas.iter().enumerate().map(|(i, sha)| FileFacts {
-        revision: u32::try_from(i).unwrap() + 1,
-        path: format!("main/usage-detail/{range}_{}.csv", task.id),
-        sha256: (*sha).to_owned(),
-    });
-    let download = Some(DownloadFacts { state, reason: Some(Reason::Gone), reissued: false });
-    TaskFacts { files: files.collect(), download, ..task }
+    sample::with(state, Some(Reason::Gone), shas, task)
 }
 
 /// By month from July 2025 on, and by day from the 20th of August 2026 on.
@@ -63,7 +42,7 @@ pub(in crate::cli) fn expected() -> Vec<Expected> {
     let months = Expectation {
         export: Export::UsageDetail,
         kind: Kind::Month,
-        zone: TimeZone::fixed(jiff::tz::offset(8)),
+        zone: sample::beijing(),
         name: NamePattern::new("traffic*"),
         data: Some(DataType::Flow),
         from: date(2025, 7, 1),

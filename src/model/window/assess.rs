@@ -166,6 +166,15 @@ struct Known<'f> {
     early: Vec<(&'f TaskFacts, Span)>,
 }
 
+/// A task that would cover some of what lacks.
+struct Other<'f> {
+    task: &'f TaskFacts,
+    range: Span,
+    fate: Fate,
+    /// It is likely to.
+    promises: bool,
+}
+
 /// A file with what decides between it and others.
 #[derive(Debug, Clone, Copy)]
 struct Candidate<'f> {
@@ -235,30 +244,29 @@ fn touched(windows: &[Window], range: Span) -> std::ops::Range<usize> {
     from..to.max(from)
 }
 
-fn judge(window: Window, known: &Known<'_>, due_at: Timestamp, now: Timestamp, horizon: &Horizon) -> WindowState {
+fn judge<'f>(window: Window, known: &Known<'f>, due_at: Timestamp, now: Timestamp, horizon: &Horizon) -> WindowState {
     let files = &known.files;
+    let other = |task: &'f TaskFacts, range: Span| {
+        let promises = range.common(window.span).is_some_and(|part| horizon.promises(task, part, now));
+        Other { task, range, fate: task.fate(), promises }
+    };
     let lacking = window.span.without(files.iter().map(|c| c.range));
     let counting = choose(window.span, files.to_vec());
     let differs =
         |other: &&Candidate<'_>| counting.iter().any(|c| c.range == other.range && c.file.sha256 != other.file.sha256);
     let superseded: Vec<Counts> = files.iter().filter(differs).map(Candidate::counts).collect();
     let touches = |(_, range): &&(&TaskFacts, Span)| lacking.iter().any(|part| part.common(*range).is_some());
-    let others: Vec<_> = known.others.iter().filter(touches).collect();
-    let of = |is: &dyn Fn(&TaskFacts, Span) -> bool| -> Vec<Span> {
-        others.iter().filter(|(task, range)| is(task, *range)).map(|(_, range)| *range).collect()
-    };
-    // What may come, and what is likely to.
-    let may_come = of(&|task, _| matches!(task.fate(), Fate::Pending | Fate::Abandoned(_)));
-    let promises =
-        |task: &TaskFacts, range: Span| range.common(window.span).is_some_and(|part| horizon.promises(task, part, now));
+    let others: Vec<_> = known.others.iter().filter(touches).map(|(task, range)| other(task, *range)).collect();
+    let of = |is: fn(&Other<'_>) -> bool| -> Vec<Span> { others.iter().filter(|o| is(o)).map(|o| o.range).collect() };
     let open = |parts: &[Span]| -> Vec<Span> { parts.iter().filter_map(|part| horizon.open(*part, now)).collect() };
-    let gone = without(&lacking, &may_come);
+    // What may come, and what is likely to.
+    let gone = without(&lacking, &of(|o| matches!(o.fate, Fate::Pending | Fate::Abandoned(_))));
     let lost: Vec<Span> = gone.iter().filter_map(|part| horizon.gone(*part, now)).collect();
-    let to_create = open(&without(&lacking, &of(&promises)));
-    let uncovered = without(&lacking, &of(&|task, range| task.fate() == Fate::Pending && promises(task, range)));
-    let failed = of(&|task, range| match task.fate() {
+    let to_create = open(&without(&lacking, &of(|o| o.promises)));
+    let uncovered = without(&lacking, &of(|o| o.fate == Fate::Pending && o.promises));
+    let failed = of(|o| match o.fate {
         Fate::Failed | Fate::Abandoned(_) => true,
-        Fate::Pending => !promises(task, range),
+        Fate::Pending => !o.promises,
         Fate::Stored | Fate::Lost => false,
     });
     let state = if lacking.is_empty() {
@@ -281,8 +289,8 @@ fn judge(window: Window, known: &Known<'_>, due_at: Timestamp, now: Timestamp, h
         counts: counting.iter().map(Candidate::counts).collect(),
         superseded,
         export_by: open(&lacking).first().map(|part| horizon.exported_until(part.start())),
-        deliver_by: others.iter().filter_map(|(task, _)| horizon.leaves_listing_at(task)).min(),
-        undelivered: others.iter().map(|(task, range)| undelivered(task, *range, horizon)).collect(),
+        deliver_by: others.iter().filter_map(|o| horizon.leaves_listing_at(o.task)).min(),
+        undelivered: others.iter().map(|o| undelivered(o, horizon)).collect(),
         early: known.early.iter().filter(touches).map(|(task, _)| early(task)).collect(),
         is_fading: horizon.exported_until(window.span.start()) <= now,
         lacking,
@@ -291,12 +299,12 @@ fn judge(window: Window, known: &Known<'_>, due_at: Timestamp, now: Timestamp, h
     }
 }
 
-fn undelivered(task: &TaskFacts, range: Span, horizon: &Horizon) -> Undelivered {
+fn undelivered(Other { task, range, fate, .. }: &Other<'_>, horizon: &Horizon) -> Undelivered {
     Undelivered {
         task: task.id.clone(),
         status: task.status.as_str().to_owned(),
-        fate: task.fate(),
-        range,
+        fate: *fate,
+        range: *range,
         leaves_listing_at: horizon.leaves_listing_at(task),
         unlisted_at: task.unlisted_at,
     }

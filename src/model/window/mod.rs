@@ -24,4 +24,6 @@ pub use self::{
 };
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
