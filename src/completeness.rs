@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     model::{
         task::ListingKey,
-        window::{Assessed, Expectation, Horizon, Summary, assess},
+        window::{Assessed, Expectation, Horizon, State, Summary, assess},
     },
     store::{Store, StoreError},
 };
@@ -92,8 +92,13 @@ pub async fn read(store: &Store, config: &Config, now: Timestamp) -> Result<Vec<
 pub fn summaries(expected: &[Expected]) -> BTreeMap<ListingKey, Summary> {
     let mut summaries: BTreeMap<ListingKey, Summary> = BTreeMap::new();
     for Expected { listing, assessed, .. } in expected {
-        let summary = summaries.entry(listing.clone()).or_default();
-        assessed.windows.iter().for_each(|window| summary.add(window));
+        summaries.entry(listing.clone()).or_default().extend(&assessed.windows);
     }
     summaries
+}
+
+/// How many of the windows are overdue.
+#[must_use]
+pub fn overdue(expected: &[Expected]) -> u64 {
+    expected.iter().flat_map(|e| &e.assessed.windows).filter(|window| window.state == State::Overdue).count() as u64
 }

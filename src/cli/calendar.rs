@@ -15,7 +15,10 @@ use crate::{
     clock,
     completeness::{Expected, Reading},
     config::Config,
-    model::window::{Kind, State, Summary, WindowState, words},
+    model::window::{
+        Kind, State, Summary, WindowState,
+        words::{self, MONTHS},
+    },
     store::Store,
     text::visible,
 };
@@ -24,7 +27,6 @@ use crate::{
 const WIDTH: usize = 80;
 /// Before the cells of a row: the month that it is, between blanks.
 const MARGIN: usize = 11;
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Runs the command.
 pub(crate) async fn run(config: &Config, args: &CalendarArgs) -> Result<(), Failure> {

@@ -67,7 +67,7 @@ pub(super) struct Total {
 impl Total {
     pub(super) fn add(&mut self, expected: &Expected) {
         self.expectations += 1;
-        expected.assessed.windows.iter().for_each(|window| self.summary.add(window));
+        self.summary.extend(&expected.assessed.windows);
     }
 
     /// The last line.

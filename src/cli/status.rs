@@ -12,21 +12,18 @@ use super::{
     args::StatusArgs,
     around::{self, Disk, Instance},
     output::Out,
-    windows,
 };
 use crate::{
     assembly, clock,
-    completeness::Reading,
+    completeness::{Reading, overdue},
     config::Config,
     model::{
         age::age,
         backoff,
-        download::Reason,
         health::Beat,
-        overview::{self, Concern, Counts, concerns},
+        overview::{Concern, Counts, concerns},
         schedule::{Due, Polls},
         task::ListingKey,
-        window::State,
     },
     store::{Attempting, Given, Listing, Retrying, Store},
 };
@@ -97,9 +94,9 @@ pub(super) async fn gather(
     let given: Vec<Given> = given.into_iter().filter(|g| configured.contains(&g.listing)).collect();
     let (mut reading, mut lacking) = (Reading::new(store, config, now), 0);
     while let Some(listing) = reading.next().await? {
-        lacking += windows::all(&listing).filter(|(_, window)| window.state == State::Overdue).count() as u64;
+        lacking += overdue(&listing);
     }
-    let concerns = judge(config, &rows, &disks, counts(&given, lacking), running_for, now);
+    let concerns = judge(config, &rows, &disks, Given::counts(&given, lacking), running_for, now);
     let attempting = store.attempting(NAMED_MAX).await?;
     Ok(Report {
         now,
@@ -126,35 +123,16 @@ fn judge(
     now: Timestamp,
 ) -> Vec<Concern> {
     let of = |row: &Row| {
-        Some(overview::Listing {
-            key: row.key.clone(),
-            last_poll_at: row.known.last_poll_at,
-            last_consistent_sweep_at: row.known.last_consistent_sweep_at,
-            is_failing: row.known.error.is_some(),
-            is_suspect: row.known.suspect_since.is_some(),
-            beat: Beat {
-                interval: row.polls?.interval,
-                request_timeout: config.poll.request_timeout,
-                full_sweep_interval: config.poll.full_sweep_interval,
-            },
-        })
+        let beat = Beat {
+            interval: row.polls?.interval,
+            request_timeout: config.poll.request_timeout,
+            full_sweep_interval: config.poll.full_sweep_interval,
+        };
+        Some(row.known.overview(&row.key, beat))
     };
     let listings: Vec<_> = rows.iter().filter_map(of).collect();
     let low: Vec<&'static str> = disks.iter().filter(|disk| disk.is_low).map(|disk| disk.folder).collect();
     concerns(&listings, &low, counts, running_for, now)
-}
-
-fn counts(given: &[Given], lacking: u64) -> Counts {
-    let of = |state: &'static str| given.iter().filter(move |g| g.state == state);
-    let is_settled_here = |g: &&Given| {
-        let reason = g.reason.as_deref().and_then(Reason::from_word);
-        reason.is_some_and(Reason::is_settled_here)
-    };
-    Counts {
-        abandoned: of("abandoned").map(|g| g.count).sum(),
-        refused_here: of("pending").filter(is_settled_here).map(|g| g.count).sum(),
-        lacking,
-    }
 }
 
 /// Everything as `--json` prints it. Times are RFC 3339 in UTC.

@@ -8,7 +8,7 @@ use crate::{
     config::{Account, Config},
     model::{
         task::{AccountName, Export},
-        window::{Kind, Summary, WindowState, words},
+        window::{Kind, Summary, words},
     },
     text::visible,
 };
@@ -63,11 +63,6 @@ fn named(config: &Config, name: impl Fn(&AccountName, Export) -> String) -> Vec<
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
-}
-
-/// Every window with its expectation.
-pub(super) fn all(expected: &[Expected]) -> impl Iterator<Item = (&Expected, &WindowState)> {
-    expected.iter().flat_map(|e| e.assessed.windows.iter().map(move |w| (e, w)))
 }
 
 /// What a row of windows is called: `main/usage-detail "traffic*" `.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -96,7 +96,7 @@ impl Watch {
         self.metrics.full_sweep_interval(config.poll.full_sweep_interval);
         let listings = assembly::listings(config);
         self.metrics.set_listings(&listings);
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).retain(|listing| listings.contains(listing));
+        self.read().retain(|listing| listings.contains(listing));
         let beat = Beat {
             interval: config.poll.interval,
             request_timeout: config.poll.request_timeout,
@@ -112,7 +112,11 @@ impl Watch {
 
     /// Whether a poll of this listing succeeded since the start, or since it was configured.
     pub(super) fn has_read(&self, listing: &ListingKey) -> bool {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(listing)
+        self.read().contains(listing)
+    }
+
+    fn read(&self) -> MutexGuard<'_, BTreeSet<ListingKey>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The scheduler turns.
@@ -176,7 +180,7 @@ impl Observer for Watch {
         if turn.error.is_none() {
             self.metrics.poll_took(turn.consistent.is_some(), turn.duration);
             self.metrics.successful_poll_at(listing, now);
-            if self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(listing.clone()) {
+            if self.read().insert(listing.clone()) {
                 self.changed.notify_one();
             }
         }

@@ -7,7 +7,9 @@ use super::{Recorded, Store, StoreError, observe::json, signed, text, unsigned};
 use crate::{
     clock::rfc3339,
     model::{
+        health::Beat,
         observe::Kind,
+        overview,
         sweep::{Missing, Total, Verdict, judge_missing, judge_total},
         task::{ListingKey, Status, TaskId},
     },
@@ -32,6 +34,21 @@ pub struct Listing {
     pub error: Option<String>,
     /// Since when its total has been too low to be believed.
     pub suspect_since: Option<Timestamp>,
+}
+
+impl Listing {
+    /// What of it tells whether it needs a person.
+    #[must_use]
+    pub fn overview(&self, key: &ListingKey, beat: Beat) -> overview::Listing {
+        overview::Listing {
+            key: key.clone(),
+            last_poll_at: self.last_poll_at,
+            last_consistent_sweep_at: self.last_consistent_sweep_at,
+            is_failing: self.error.is_some(),
+            is_suspect: self.suspect_since.is_some(),
+            beat,
+        }
+    }
 }
 
 /// A task that every poll looks for.

@@ -9,6 +9,7 @@ use crate::{
     clock::rfc3339,
     model::{
         download::{DownloadState, Reason},
+        overview::Counts,
         task::{AccountName, Export, ListingKey, Status, TaskKey},
         why,
     },
@@ -69,6 +70,23 @@ pub struct Given {
     pub count: u64,
     /// The size of their newest files together.
     pub bytes: u64,
+}
+
+impl Given {
+    /// What of them needs a person, beside so many windows that are overdue.
+    #[must_use]
+    pub fn counts(given: &[Self], lacking: u64) -> Counts {
+        let of = |state: &'static str| given.iter().filter(move |g| g.state == state);
+        let is_settled_here = |g: &&Self| {
+            let reason = g.reason.as_deref().and_then(Reason::from_word);
+            reason.is_some_and(Reason::is_settled_here)
+        };
+        Counts {
+            abandoned: of("abandoned").map(|g| g.count).sum(),
+            refused_here: of("pending").filter(is_settled_here).map(|g| g.count).sum(),
+            lacking,
+        }
+    }
 }
 
 #[derive(FromRow)]

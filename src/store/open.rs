@@ -135,7 +135,7 @@ impl Store {
             .disable_statement_logging();
         let refused = |e: sqlx::Error| broken(&path, &e);
         let unhurried = Unhurried::default();
-        let writer = pool_of_writers(&unhurried, options.clone()).await.map_err(refused)?;
+        let writer = lasting(1, &unhurried).min_connections(1).connect_with(options.clone()).await.map_err(refused)?;
         MIGRATIONS.run(&writer).await.map_err(|e| schema(&path, &e))?;
         let readers = pool_of_readers(options.read_only(true)).await.map_err(refused)?;
         let file = FileId::of(&path).map_err(|e| unusable(&path, &e))?;
@@ -211,33 +211,26 @@ fn reading(path: &Path) -> SqliteConnectOptions {
 
 /// Connections that stay: while one is open, nobody can take the database out of WAL mode under a daemon. One that still
 /// believes in a transaction when it is taken again is replaced: SQLite itself rolls back when a write finds no space or a
-/// broken disk, the rollback after that fails, and the connection would refuse every transaction from then on.
-fn lasting(connections_max: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections_max)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-}
-
-/// One, that commits as it was opened to whoever takes it.
-async fn pool_of_writers(unhurried: &Unhurried, options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+/// broken disk, the rollback after that fails, and the connection would refuse every transaction from then on. Any other commits
+/// as it was opened, whoever takes it.
+fn lasting(connections_max: u32, unhurried: &Unhurried) -> SqlitePoolOptions {
     let unhurried = unhurried.clone();
-    let pool = lasting(1).min_connections(1).before_acquire(move |connection, _| {
-        let unhurried = unhurried.clone();
-        Box::pin(async move {
-            if connection.is_in_transaction() {
-                return Ok(false);
-            }
-            unhurried.end(connection).await.map(|()| true)
-        })
-    });
-    pool.connect_with(options).await
+    SqlitePoolOptions::new().max_connections(connections_max).idle_timeout(None).max_lifetime(None).before_acquire(
+        move |connection, _| {
+            let unhurried = unhurried.clone();
+            Box::pin(async move {
+                if connection.is_in_transaction() {
+                    return Ok(false);
+                }
+                unhurried.end(connection).await.map(|()| true)
+            })
+        },
+    )
 }
 
 async fn pool_of_readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     // Two: a long read of one command or page does not stop the queue from looking.
-    lasting(2).connect_with(options).await
+    lasting(2, &Unhurried::default()).connect_with(options).await
 }
 
 /// The length of a database that is there; none when there is none. One of no length was ours or will be nobody's: a full

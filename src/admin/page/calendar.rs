@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use super::html::Html;
 use crate::{
     completeness::Expected,
-    model::window::{Kind, State, WindowState, words},
+    model::window::{
+        Kind, State, Summary, WindowState,
+        words::{self, MONTHS},
+    },
 };
 
 /// So many of the newest rows are shown at once; earlier ones are folded away.
@@ -21,7 +24,6 @@ const GAPS_SHOWN: usize = 4;
 const ROW: u64 = 15;
 /// Above the rows: the names of the columns.
 const HEAD: u64 = 20;
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A year, or a month of one, and its windows by column.
 struct Row<'w> {
@@ -110,10 +112,7 @@ pub(super) fn expectation(html: &mut Html, at: u64, expected: &Expected, now: Ti
 
 /// `30 archived, 1 overdue`, each with its shape.
 fn counts<'w>(html: &mut Html, windows: impl IntoIterator<Item = &'w WindowState>) {
-    let mut counts: BTreeMap<State, u64> = BTreeMap::new();
-    for window in windows {
-        *counts.entry(window.state).or_default() += 1;
-    }
+    let counts = Summary::of(windows).counts;
     if counts.is_empty() {
         html.raw("none has ended");
     }

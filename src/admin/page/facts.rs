@@ -10,17 +10,14 @@ use jiff::Timestamp;
 use crate::{
     admin::AdminState,
     clock,
-    completeness::{self, Expected},
+    completeness::{self, Expected, overdue},
     config::Config,
     fetch::{Board, Space, space},
     model::{
         age::age,
         backoff,
-        download::Reason,
-        health::Beat,
-        overview::{self, Concern, Counts, concerns},
+        overview::{Concern, concerns},
         task::ListingKey,
-        window::State,
     },
     store::{Given, Listing, RecentRow, Retrying, Store, StoreError},
 };
@@ -117,19 +114,6 @@ impl Facts {
         counted.map(|c| c.count).sum()
     }
 
-    fn counts(&self) -> Counts {
-        let is_settled_here = |given: &&Given| {
-            let reason = given.reason.as_deref().and_then(Reason::from_word);
-            given.state == "pending" && reason.is_some_and(Reason::is_settled_here)
-        };
-        let windows = self.expected.iter().flat_map(|e| &e.assessed.windows);
-        Counts {
-            abandoned: self.undone("abandoned", None),
-            refused_here: self.undone.iter().filter(is_settled_here).map(|given| given.count).sum(),
-            lacking: windows.filter(|window| window.state == State::Overdue).count() as u64,
-        }
-    }
-
     pub(super) fn is_low(&self, disk: &Disk) -> bool {
         disk.space.is_some_and(|space| space.free_bytes < self.min_free_bytes)
     }
@@ -144,7 +128,7 @@ pub(super) async fn gather(state: &AdminState, now: Timestamp) -> Result<Facts, 
     let (mut rows, mut listings) = (Vec::new(), Vec::new());
     for (key, beat) in watched {
         let known = store.listing(&key).await?.unwrap_or_default();
-        listings.push(listing(&key, &known, beat));
+        listings.push(known.overview(&key, beat));
         rows.push(Row { key, known });
     }
     let horizon = now.saturating_add(backoff::horizon(config.retry.max)).unwrap_or(now);
@@ -165,19 +149,9 @@ pub(super) async fn gather(state: &AdminState, now: Timestamp) -> Result<Facts, 
     };
     let low: Vec<&'static str> = facts.disks.iter().filter(|disk| facts.is_low(disk)).map(|disk| disk.folder).collect();
     let running_for = age(facts.since, now).unsigned_abs();
-    facts.concerns = concerns(&listings, &low, facts.counts(), Some(running_for), now);
+    let counts = Given::counts(&facts.undone, overdue(&facts.expected));
+    facts.concerns = concerns(&listings, &low, counts, Some(running_for), now);
     Ok(facts)
-}
-
-fn listing(key: &ListingKey, known: &Listing, beat: Beat) -> overview::Listing {
-    overview::Listing {
-        key: key.clone(),
-        last_poll_at: known.last_poll_at,
-        last_consistent_sweep_at: known.last_consistent_sweep_at,
-        is_failing: known.error.is_some(),
-        is_suspect: known.suspect_since.is_some(),
-        beat,
-    }
 }
 
 /// What is under way, by the board; the table says which attempt it is, and since when.

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use super::year_tests::{Key, States, dates};
 use crate::model::window::{State, words};
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 /// Everything that it says of windows.
 #[derive(Default)]
 pub(super) struct Shown {
@@ -45,7 +43,7 @@ fn add(states: &mut States, account: &str, row: &str, column: usize, state: Stat
 
 /// `1–30 archived, 31 overdue`, or with the names of months.
 fn add_words(states: &mut States, account: &str, row: &str, text: &str) {
-    let column = |name: &str| match MONTHS.iter().position(|month| *month == name) {
+    let column = |name: &str| match words::MONTHS.iter().position(|month| *month == name) {
         Some(month) => month,
         None => name.parse::<usize>().unwrap() - 1,
     };

@@ -23,14 +23,14 @@ use super::page_tests;
 use crate::{
     admin::{AdminState, Health, Sight, page_at},
     assembly::{Assembly, World},
-    cli::{calendar, gaps, output::Piece, window_json::WindowJson, windows},
+    cli::{calendar, gaps, output::Piece, window_json::WindowJson},
     completeness::{self, Expected, MaySay},
     config::{Config, Environment},
     egress::Surroundings,
     fetch::{Area, Mode},
     logging::{self, Format},
     metrics::Metrics,
-    model::window::{State, words},
+    model::window::{State, WindowState, words},
     observer::{Nobody, Observer},
     once,
     store::Store,
@@ -239,8 +239,13 @@ impl Life {
     }
 }
 
+/// Every window with its expectation.
+fn all(expected: &[Expected]) -> impl Iterator<Item = (&Expected, &WindowState)> {
+    expected.iter().flat_map(|e| e.assessed.windows.iter().map(move |w| (e, w)))
+}
+
 fn states(expected: &[Expected]) -> States {
-    let all = windows::all(expected);
+    let all = all(expected);
     all.map(|(e, w)| ((e.listing.account.to_string(), w.window.to_string()), w.state)).collect()
 }
 
@@ -250,7 +255,7 @@ fn texts(lines: &[Vec<Piece>]) -> Vec<String> {
 
 /// What `gaps --json` prints.
 fn of_json(expected: &[Expected]) -> States {
-    let gaps = windows::all(expected).filter(|(_, w)| !w.state.is_complete());
+    let gaps = all(expected).filter(|(_, w)| !w.state.is_complete());
     let rows = gaps.map(|(e, w)| serde_json::to_value(WindowJson::new(e, w)).unwrap());
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     let state = |word: &str| State::ALL.into_iter().find(|s| s.as_str() == word).unwrap();

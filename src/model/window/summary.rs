@@ -25,14 +25,11 @@ impl Summary {
     #[must_use]
     pub fn of<'w>(windows: impl IntoIterator<Item = &'w WindowState>) -> Self {
         let mut summary = Self::default();
-        for window in windows {
-            summary.add(window);
-        }
+        summary.extend(windows);
         summary
     }
 
-    /// Takes one more into account.
-    pub fn add(&mut self, window: &WindowState) {
+    fn add(&mut self, window: &WindowState) {
         let earlier = |a: Option<Timestamp>, b: Option<Timestamp>| a.into_iter().chain(b).min();
         *self.counts.entry(window.state).or_default() += 1;
         if window.state == State::Overdue {
@@ -54,6 +51,13 @@ impl Summary {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
+    }
+}
+
+/// Takes more into account.
+impl<'w> Extend<&'w WindowState> for Summary {
+    fn extend<T: IntoIterator<Item = &'w WindowState>>(&mut self, windows: T) {
+        windows.into_iter().for_each(|window| self.add(window));
     }
 }
 

@@ -14,6 +14,9 @@ use super::{
 /// As many parts and tasks are named; of more it is said how many.
 const NAMED_MAX: usize = 3;
 
+/// The months of a calendar.
+pub const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// A state for people.
 #[must_use]
 pub const fn state(state: State) -> &'static str {
